@@ -1,0 +1,38 @@
+/** Every failure the agent knows, as one closed set: logs, self-metrics and exit codes use these words and no others. */
+export const ERROR_CODES = [
+  'config_invalid',
+  'source_absent',
+  'source_denied',
+  'source_malformed',
+  'source_timeout',
+  'source_stale',
+  'child_exited',
+  'export_retryable',
+  'export_permanent',
+  'internal',
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+/** A failure with its place: `code` is countable, `component` is a folder name, the message is for people. */
+export class AgentError extends Error {
+  override readonly name = 'AgentError';
+  readonly code: ErrorCode;
+  readonly component: string;
+
+  constructor(code: ErrorCode, component: string, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.component = component;
+  }
+
+  /** Wraps anything thrown; an `AgentError` passes through unchanged. */
+  static from(thrown: unknown, code: ErrorCode, component: string): AgentError {
+    if (thrown instanceof AgentError) return thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new AgentError(code, component, message, { cause: thrown });
+  }
+}
+
+/** Exit codes of the command line: 0 done, 1 failed, 2 wrong usage, 78 invalid configuration (EX_CONFIG of sysexits.h). */
+export const EXIT = { ok: 0, failure: 1, usage: 2, config: 78 } as const;

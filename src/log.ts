@@ -1,0 +1,82 @@
+import { pino } from 'pino';
+import type { DestinationStream } from 'pino';
+
+/** Data of one log line. An error goes under `err`; never secrets, never a whole report. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Constant message, data as fields. */
+export interface Logger {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+  child(bindings: LogFields): Logger;
+}
+
+/** neuron-monitor's `--verbose` levels: 0 silent, 1 errors, 2 warnings, 3 state changes, 4 every cycle. */
+export type Verbosity = 0 | 1 | 2 | 3 | 4;
+
+export type LogFormat = 'text' | 'json';
+
+const LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
+
+export interface LoggerOptions {
+  readonly verbosity: Verbosity;
+  readonly format: LogFormat;
+  /** Where lines go; the process's stderr unless a test says otherwise. */
+  readonly write?: (line: string) => void;
+}
+
+/** One line per event on stderr. pino does levels, child bindings and error serialization; the text form is ours. */
+export function createLogger(options: LoggerOptions): Logger {
+  const write = options.write ?? ((line: string) => process.stderr.write(line));
+  const destination: DestinationStream = {
+    write: (line: string) => {
+      write(options.format === 'json' ? line : textLine(line));
+    },
+  };
+  return pino(
+    {
+      level: LEVELS[options.verbosity],
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination,
+  );
+}
+
+export const silentLogger: Logger = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  child: () => silentLogger,
+};
+
+function textLine(json: string): string {
+  const { level, time, msg, component, err, ...fields } = JSON.parse(json) as Record<string, unknown>;
+  const where = component === undefined ? '' : ` ${printable(component)}:`;
+  const cause = err === undefined ? '' : ` (${errorText(err)})`;
+  const data = Object.entries(fields)
+    .map(([key, value]) => ` ${key}=${typeof value === 'string' && /^[\w./:@+-]+$/.test(value) ? value : JSON.stringify(value)}`)
+    .join('');
+  return `${String(time)} ${String(level)}${where} ${printable(msg)}${cause}${data}\n`;
+}
+
+function errorText(err: unknown): string {
+  if (typeof err === 'object' && err !== null && 'message' in err) {
+    const code = 'code' in err ? `${printable(err.code)}: ` : '';
+    return `${code}${printable(err.message)}`;
+  }
+  return printable(err);
+}
+
+/** Control characters, ANSI escapes among them, never reach the terminal: messages can quote what a workload chose. */
+function printable(value: unknown): string {
+  // oxlint-disable-next-line no-control-regex
+  return String(value).replace(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -1,0 +1,101 @@
+import { ValueType } from '@opentelemetry/api';
+import type { MetricDescriptor } from '@opentelemetry/sdk-metrics';
+import type { MetricGroup } from './report.ts';
+
+/** Type of one attribute: a primitive, or the closed set of its values. */
+export type AttributeType = 'int' | 'string' | readonly string[];
+
+export type AttributeSchema = Readonly<Record<string, AttributeType>>;
+
+export type Instrument = 'gauge' | 'counter' | 'up_down_counter' | 'histogram';
+
+/** How neuron-monitor-prometheus.py names the same number. */
+export interface LegacyMapping {
+  /** Family name, `_total` included. */
+  readonly name: string;
+  readonly help: string;
+  /** Only points with these attribute values belong to the family. */
+  readonly where?: Readonly<Record<string, readonly string[]>>;
+  /** OTel attribute → legacy label. `values` renames values; several points that fold into one label set are added. */
+  readonly labels?: Readonly<Record<string, { readonly label: string; readonly values?: Readonly<Record<string, string>> }>>;
+  readonly constantLabels?: Readonly<Record<string, string>>;
+  /** Folded values are capped here (the script caps CPU ratios at 1). */
+  readonly cap?: number;
+}
+
+/** One row of a receiver's metric table: the only place where this metric's name, unit and meaning are written. */
+export interface MetricRow<A extends AttributeSchema = AttributeSchema> {
+  /** OpenTelemetry name. */
+  readonly name: string;
+  /** UCUM. */
+  readonly unit: string;
+  readonly instrument: Instrument;
+  readonly valueType: 'int' | 'double';
+  readonly attributes: A;
+  /** One sentence that ends with a period. */
+  readonly description: string;
+  /** Collected without being asked for. */
+  readonly enabled: boolean;
+  readonly source: {
+    /** Where the number stands in the source's own data; `*` for any key. */
+    readonly path: string;
+    /** Factor from the source's unit to `unit`; 1 when absent. */
+    readonly scale?: number;
+    /** Document that states the source's unit; required next to a scale other than 1. */
+    readonly document?: string;
+  };
+  /** Present when the values of one series set sum up to something else than a total, or a ratio may pass 1: said in METRICS.md. */
+  readonly note?: string;
+  readonly legacy?: readonly LegacyMapping[];
+}
+
+/** A row with what is derived from it once. */
+export interface MetricDefinition<A extends AttributeSchema = AttributeSchema> extends MetricRow<A> {
+  readonly key: string;
+  readonly group: MetricGroup;
+  readonly scale: number;
+  readonly attributeNames: readonly string[];
+  readonly descriptor: MetricDescriptor;
+}
+
+export type MetricTable = Readonly<Record<string, MetricDefinition>>;
+
+type AttributeValue<T extends AttributeType> = T extends 'int'
+  ? number
+  : T extends 'string'
+    ? string
+    : T extends readonly (infer V)[]
+      ? V
+      : never;
+
+/** Attribute values of one point; `undefined` leaves the attribute out. */
+export type AttributesOf<A extends AttributeSchema> = { readonly [K in keyof A]: AttributeValue<A[K]> | undefined };
+
+/** Turns rows into definitions and gives every row its exact attribute types. */
+export function defineMetrics<const R extends Readonly<Record<string, MetricRow>>>(
+  group: MetricGroup,
+  rows: R,
+): { readonly [K in keyof R]: MetricDefinition<R[K]['attributes']> } {
+  const table: Record<string, MetricDefinition> = {};
+  for (const [key, row] of Object.entries(rows)) table[key] = define(key, group, row);
+  return table as { readonly [K in keyof R]: MetricDefinition<R[K]['attributes']> };
+}
+
+const definitionOfDescriptor = new WeakMap<MetricDescriptor, MetricDefinition>();
+
+/** The row behind SDK metric data; undefined for metrics of ordinary instruments, such as self-metrics. */
+export function definitionOf(descriptor: MetricDescriptor): MetricDefinition | undefined {
+  return definitionOfDescriptor.get(descriptor);
+}
+
+function define(key: string, group: MetricGroup, row: MetricRow): MetricDefinition {
+  const descriptor: MetricDescriptor = {
+    name: row.name,
+    description: row.description,
+    unit: row.unit,
+    valueType: row.valueType === 'int' ? ValueType.INT : ValueType.DOUBLE,
+  };
+  const definition = { ...row, key, group, scale: row.source.scale ?? 1, attributeNames: Object.keys(row.attributes), descriptor };
+  definitionOfDescriptor.set(descriptor, definition);
+  return definition;
+}

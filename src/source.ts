@@ -1,0 +1,65 @@
+import type { AgentError } from './errors.ts';
+import type { AnyGroupReading, MetricGroup, RuntimeRef } from './report.ts';
+
+/** Folder names of `sources/`, as config, logs and `neuron.source.active` spell them. */
+export type SourceId = 'neuron-monitor' | 'procfs' | 'sysfs' | 'nds' | 'imds' | 'kubelet';
+
+/** One JSON line of a neuron-monitor stream: its exact bytes without the line end, and its parsed document. */
+export interface StreamLine {
+  readonly bytes: Uint8Array;
+  readonly document: Readonly<Record<string, unknown>>;
+}
+
+/** What one read, or one line, brought: data and what went wrong, together. */
+export interface ReadingBatch {
+  readonly source: SourceId;
+  /** Milliseconds since the epoch at which the values were true. */
+  readonly sampledAtMs: number;
+  readonly readings: readonly AnyGroupReading[];
+  /** Every Neuron process alive at this moment; absent when this batch says nothing about processes. */
+  readonly runtimes?: readonly RuntimeRef[];
+  /** One bad device costs one device: what could not be read, next to what could. */
+  readonly failures: readonly SourceFailure[];
+  readonly line?: StreamLine;
+}
+
+export interface SourceFailure {
+  readonly error: AgentError;
+  /** The group that lost data, when it is known. */
+  readonly group?: MetricGroup;
+}
+
+/** A source that is asked: the scheduler calls `read` when groups are due. Must never throw for bad data. */
+export interface PullSource {
+  readonly kind: 'pull';
+  readonly id: SourceId;
+  /** Groups this source can serve on this host, now. */
+  groups(): ReadonlySet<MetricGroup>;
+  read(groups: ReadonlySet<MetricGroup>, signal: AbortSignal): ReadingBatch | Promise<ReadingBatch>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** How a stream ended or faltered. `ended` means no more data will ever come (EOF of stdin or of a file). */
+export type StreamState =
+  | { readonly state: 'live' }
+  | { readonly state: 'interrupted'; readonly error: AgentError; readonly retryInMs: number }
+  | { readonly state: 'ended' };
+
+/** What a stream tells the agent. */
+export interface StreamSink {
+  batch(batch: ReadingBatch): void;
+  state(state: StreamState): void;
+  /** A line that gave no batch: unparsable, too long, or cut off at the end. */
+  lost(error: AgentError, reason: 'malformed' | 'too_long' | 'partial'): void;
+}
+
+/** A source that speaks by itself: each arrival is a tick. */
+export interface StreamSource {
+  readonly kind: 'stream';
+  readonly id: SourceId;
+  groups(): ReadonlySet<MetricGroup>;
+  start(sink: StreamSink): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export type Source = PullSource | StreamSource;
