@@ -74,9 +74,5 @@ function errorText(err: unknown): string {
 
 /** Control characters, ANSI escapes among them, never reach the terminal: messages can quote what a workload chose. */
 function printable(value: unknown): string {
-  // oxlint-disable-next-line no-control-regex
-  return String(value).replace(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return String(value).replace(/[\p{Cc}\u2028\u2029]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -47,7 +47,11 @@ export type StreamState =
 
 /** What a stream tells the agent. */
 export interface StreamSink {
-  batch(batch: ReadingBatch): void;
+  /**
+   * Takes one batch. A promise resolves when its points were handed to every exporter: a file is read no faster than that,
+   * a live stream does not wait.
+   */
+  batch(batch: ReadingBatch): void | Promise<void>;
   state(state: StreamState): void;
   /** A line that gave no batch: unparsable, too long, or cut off at the end. */
   lost(error: AgentError, reason: 'malformed' | 'too_long' | 'partial'): void;

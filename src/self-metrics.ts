@@ -1,0 +1,123 @@
+/** The agent's own metrics: ordinary instruments, a few dozen series, no label a workload can choose. */
+export const SELF_METRICS = {
+  collectionDuration: {
+    name: 'neuron.collection.duration',
+    instrument: 'gauge',
+    unit: 's',
+    attributes: ['neuron.group'],
+    description: 'Time the agent took to read and record the last sample of a metric group.',
+  },
+  collectionPoints: {
+    name: 'neuron.collection.points',
+    instrument: 'gauge',
+    unit: '{point}',
+    attributes: ['neuron.group'],
+    description: 'Points recorded from the last sample of a metric group, all processes together.',
+  },
+  collectionErrors: {
+    name: 'neuron.collection.errors',
+    instrument: 'counter',
+    unit: '{error}',
+    attributes: ['neuron.group', 'error.type'],
+    description: 'Failures while collecting, by metric group and code; error.type "reported" is the source saying so itself.',
+  },
+  collectionPeriod: {
+    name: 'neuron.collection.period',
+    instrument: 'gauge',
+    unit: 's',
+    attributes: ['neuron.group'],
+    description: 'Real period that the last sample of a metric group covers.',
+  },
+  sampleAge: {
+    name: 'neuron.collection.sample_age',
+    instrument: 'gauge',
+    unit: 's',
+    attributes: ['neuron.group'],
+    description: 'Age of the last sample of a metric group.',
+  },
+  sourceActive: {
+    name: 'neuron.source.active',
+    instrument: 'gauge',
+    unit: '1',
+    attributes: ['neuron.group', 'neuron.source'],
+    description: 'Is 1 for the source that serves a metric group.',
+  },
+  sourceRestarts: {
+    name: 'neuron.source.restarts',
+    instrument: 'counter',
+    unit: '{restart}',
+    attributes: ['neuron.source'],
+    description: 'Times a source stopped by itself and was, or will be, started again.',
+  },
+  streamLines: {
+    name: 'neuron.stream.lines',
+    instrument: 'counter',
+    unit: '{line}',
+    attributes: ['neuron.source'],
+    description: 'Lines of the neuron-monitor stream that became a sample.',
+  },
+  streamLostLines: {
+    name: 'neuron.stream.lost_lines',
+    instrument: 'counter',
+    unit: '{line}',
+    attributes: ['neuron.loss.reason'],
+    description: 'Lines of the neuron-monitor stream that could not be used: malformed, too long, or cut off at the end.',
+  },
+  seriesCount: {
+    name: 'neuron.series.count',
+    instrument: 'gauge',
+    unit: '{series}',
+    attributes: [],
+    description: 'Series kept in memory, hidden totals included.',
+  },
+  droppedPoints: {
+    name: 'neuron.series.dropped_points',
+    instrument: 'counter',
+    unit: '{point}',
+    attributes: ['neuron.group'],
+    description: 'Points refused because the limit on series was reached.',
+  },
+  readerSkippedTicks: {
+    name: 'neuron.reader.skipped_ticks',
+    instrument: 'counter',
+    unit: '{tick}',
+    attributes: ['neuron.reader.period'],
+    description: 'Reader ticks left out because the exports of the tick before had not ended.',
+  },
+  schedulerSkippedPeriods: {
+    name: 'neuron.scheduler.skipped_periods',
+    instrument: 'counter',
+    unit: '{period}',
+    attributes: [],
+    description: 'Collection periods left out because a collection took too long or the process was suspended.',
+  },
+  exporterPoints: {
+    name: 'neuron.exporter.points',
+    instrument: 'counter',
+    unit: '{point}',
+    attributes: ['neuron.exporter', 'neuron.export.outcome'],
+    description: 'Points handed to an exporter, by outcome: sent or failed.',
+  },
+  exporterErrors: {
+    name: 'neuron.exporter.errors',
+    instrument: 'counter',
+    unit: '{error}',
+    attributes: ['neuron.exporter', 'error.type'],
+    description: 'Failed exports and failed scrapes, by code.',
+  },
+  reportLines: {
+    name: 'neuron.exporter.lines',
+    instrument: 'counter',
+    unit: '{line}',
+    attributes: ['neuron.exporter', 'neuron.export.outcome'],
+    description: 'Lines of neuron-monitor JSON, by outcome: sent or dropped.',
+  },
+} as const satisfies Readonly<Record<string, SelfMetric>>;
+
+interface SelfMetric {
+  readonly name: string;
+  readonly instrument: 'gauge' | 'counter';
+  readonly unit: string;
+  readonly attributes: readonly string[];
+  readonly description: string;
+}

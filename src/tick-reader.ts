@@ -1,0 +1,148 @@
+import { MetricReader } from '@opentelemetry/sdk-metrics';
+import type { CollectionResult, MetricProducer, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import { AgentError } from './errors.ts';
+import type { ExportOutcome, PushExporter } from './exporter.ts';
+import type { MetricGroup } from './report.ts';
+import type { SeriesStore } from './series-store.ts';
+
+/** What a reader tells the agent about its work. */
+export interface TickObserver {
+  exported(exporter: PushExporter, outcome: ExportOutcome): void;
+  /** The exports of the tick before had not ended: this one was left out; the next one carries the latest values. */
+  skipped(periodMs: number): void;
+}
+
+export interface TickReaderOptions {
+  readonly store: SeriesStore;
+  readonly groups: ReadonlySet<MetricGroup>;
+  readonly periodMs: number;
+  readonly exporters: readonly PushExporter[];
+  /** Exactly one reader of an agent exports the agent's own metrics. */
+  readonly selfMetrics: boolean;
+  readonly observer: TickObserver;
+}
+
+/** The store's view of the host as the SDK's own interface for foreign metrics; `after` limits it to newer cycles. */
+class HostProducer implements MetricProducer {
+  readonly #store: SeriesStore;
+  readonly #groups: ReadonlySet<MetricGroup> | undefined;
+  after = 0;
+
+  constructor(store: SeriesStore, groups?: ReadonlySet<MetricGroup>) {
+    this.#store = store;
+    this.#groups = groups;
+  }
+
+  collect(): Promise<CollectionResult> {
+    const [host] = this.collectAll();
+    return Promise.resolve({ resourceMetrics: host ?? { resource: this.#store.hostResource, scopeMetrics: [] }, errors: [] });
+  }
+
+  collectAll(): readonly ResourceMetrics[] {
+    return this.#store.collect({ after: this.after, ...(this.#groups === undefined ? {} : { groups: this.#groups }) });
+  }
+}
+
+/**
+ * The reader of one period: its tick comes from the scheduler, or from a stream, right after the groups were sampled.
+ * The SDK's collect merges the agent's own instruments with the store's producer; a reader knows one resource only,
+ * so the points of Neuron processes follow with resources of their own.
+ */
+export class TickReader extends MetricReader {
+  readonly periodMs: number;
+  readonly groups: ReadonlySet<MetricGroup>;
+  readonly #options: TickReaderOptions;
+  readonly #producer: HostProducer;
+  #busy: Promise<void> | undefined;
+
+  constructor(options: TickReaderOptions) {
+    const producer = new HostProducer(options.store, options.groups);
+    super({ metricProducers: [producer] });
+    this.periodMs = options.periodMs;
+    this.groups = options.groups;
+    this.#options = options;
+    this.#producer = producer;
+  }
+
+  /** Collects what is new and hands it to every exporter. Never overlaps itself and never rejects. */
+  tick(): Promise<void> {
+    if (this.#busy !== undefined) {
+      this.#options.observer.skipped(this.periodMs);
+      return this.#busy;
+    }
+    this.#busy = this.#run().finally(() => {
+      this.#busy = undefined;
+    });
+    return this.#busy;
+  }
+
+  protected override onShutdown(): Promise<void> {
+    return this.onForceFlush();
+  }
+
+  protected override async onForceFlush(): Promise<void> {
+    await this.#busy;
+  }
+
+  async #run(): Promise<void> {
+    if (this.#options.exporters.length === 0) return;
+    const resourceMetrics = await this.#collectNew();
+    const exports = this.#options.exporters.map(async (exporter) => {
+      this.#options.observer.exported(exporter, await exportSafely(exporter, resourceMetrics));
+    });
+    await Promise.all(exports);
+  }
+
+  async #collectNew(): Promise<readonly ResourceMetrics[]> {
+    const sequence = this.#options.store.sequence;
+    const self = this.#options.selfMetrics ? (await this.collect()).resourceMetrics.scopeMetrics : undefined;
+    const [host, ...runtimes] = this.#producer.collectAll();
+    this.#producer.after = sequence;
+    const scopeMetrics = self ?? host?.scopeMetrics ?? [];
+    const resource = this.#options.store.hostResource;
+    return scopeMetrics.length === 0 ? runtimes : [{ resource, scopeMetrics }, ...runtimes];
+  }
+}
+
+/** Everything that is live, for scrapes and for one-shot output. */
+export class PullReader extends MetricReader {
+  readonly #producer: HostProducer;
+  readonly #store: SeriesStore;
+
+  constructor(store: SeriesStore) {
+    const producer = new HostProducer(store);
+    super({ metricProducers: [producer] });
+    this.#producer = producer;
+    this.#store = store;
+  }
+
+  /** The host's resource first (self-metrics included when asked for), then one resource for each Neuron process. */
+  async snapshot(options: { readonly selfMetrics: boolean }): Promise<readonly ResourceMetrics[]> {
+    const self = options.selfMetrics ? (await this.collect()).resourceMetrics.scopeMetrics : undefined;
+    const [host, ...runtimes] = this.#producer.collectAll();
+    return [{ resource: this.#store.hostResource, scopeMetrics: self ?? host?.scopeMetrics ?? [] }, ...runtimes];
+  }
+
+  protected override onShutdown(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  protected override onForceFlush(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+export function countPoints(resourceMetrics: readonly ResourceMetrics[]): number {
+  let points = 0;
+  for (const { scopeMetrics } of resourceMetrics)
+    for (const { metrics } of scopeMetrics) for (const metric of metrics) points += metric.dataPoints.length;
+  return points;
+}
+
+async function exportSafely(exporter: PushExporter, resourceMetrics: readonly ResourceMetrics[]): Promise<ExportOutcome> {
+  try {
+    return await exporter.export({ resourceMetrics });
+  } catch (thrown) {
+    return { outcome: 'failed', points: countPoints(resourceMetrics), error: AgentError.from(thrown, 'internal', exporter.id) };
+  }
+}
