@@ -2,6 +2,7 @@ import type { HrTime } from '@opentelemetry/api';
 import type { MetricData, ScopeMetrics } from '@opentelemetry/sdk-metrics';
 import { AgentError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
+import { definitionOf, inUnit } from './metric-table.ts';
 import type { AttributeSchema, AttributesOf, MetricDefinition } from './metric-table.ts';
 import { PercentileHistogram } from './percentile-histogram.ts';
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
@@ -44,6 +45,7 @@ export class GroupSeries implements Recorder {
   readonly #options: GroupSeriesOptions;
   readonly #metrics = new Map<MetricDefinition, MetricSeries>();
   readonly #scopeMetrics: ScopeMetrics;
+  readonly #allScopeMetrics: ScopeMetrics;
   #cycle = 0;
   #endTime: HrTime = [0, 0];
   #tallyStart: HrTime = [0, 0];
@@ -54,12 +56,14 @@ export class GroupSeries implements Recorder {
   constructor(options: GroupSeriesOptions) {
     this.group = options.group;
     this.#options = options;
-    this.#scopeMetrics = { scope: { name: options.group, version: options.version }, metrics: [] };
+    const scope = { name: options.group, version: options.version };
+    this.#scopeMetrics = { scope, metrics: [] };
+    this.#allScopeMetrics = { scope, metrics: [] };
   }
 
-  /** Points of the last cycle; empty when stale. */
-  get scopeMetrics(): ScopeMetrics {
-    return this.#scopeMetrics;
+  /** Points of the last cycle; empty when stale. `legacy` adds the rows that feed legacy families only. */
+  scopeMetrics(options: { readonly legacy: boolean }): ScopeMetrics {
+    return options.legacy ? this.#allScopeMetrics : this.#scopeMetrics;
   }
 
   /** Series kept in memory, hidden totals included. */
@@ -92,25 +96,29 @@ export class GroupSeries implements Recorder {
   hide(): void {
     this.live = false;
     for (const metric of this.#metrics.values()) metric.hide();
-    this.#scopeMetrics.metrics = [];
+    this.#publish([]);
+  }
+
+  wants(metric: MetricDefinition): boolean {
+    return this.#options.isEnabled(metric);
   }
 
   set<A extends AttributeSchema>(metric: MetricDefinition<A>, value: number, attributes: AttributesOf<A>): void {
-    const scaled = value * metric.scale;
+    const scaled = inUnit(metric, value);
     if (!this.#accepts(metric, scaled, false)) return;
     const point = this.#point(metric, attributes);
     if (point !== undefined) point.value = scaled;
   }
 
   add<A extends AttributeSchema>(metric: MetricDefinition<A>, tally: number, attributes: AttributesOf<A>): void {
-    const scaled = tally * metric.scale;
+    const scaled = inUnit(metric, tally);
     if (!this.#accepts(metric, scaled, true)) return;
     const point = this.#point(metric, attributes);
     if (point !== undefined && typeof point.value === 'number') point.value += scaled;
   }
 
   total<A extends AttributeSchema>(metric: MetricDefinition<A>, total: number, attributes: AttributesOf<A>, startTimeMs?: number): void {
-    const scaled = total * metric.scale;
+    const scaled = inUnit(metric, total);
     if (!this.#accepts(metric, scaled, true)) return;
     const point = this.#point(metric, attributes, startTimeMs, (before) => scaled < before);
     if (point !== undefined) point.value = scaled;
@@ -193,7 +201,12 @@ export class GroupSeries implements Recorder {
     if (!changed) return;
     const metrics: MetricData[] = [];
     for (const metric of this.#metrics.values()) if (metric.data.dataPoints.length > 0) metrics.push(metric.data);
-    this.#scopeMetrics.metrics = metrics;
+    this.#publish(metrics);
+  }
+
+  #publish(metrics: MetricData[]): void {
+    this.#allScopeMetrics.metrics = metrics;
+    this.#scopeMetrics.metrics = metrics.filter((metric) => definitionOf(metric.descriptor)?.legacyOnly !== true);
   }
 }
 

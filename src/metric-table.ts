@@ -47,6 +47,10 @@ export interface MetricRow<A extends AttributeSchema = AttributeSchema> {
   /** Present when the values of one series set sum up to something else than a total, or a ratio may pass 1: said in METRICS.md. */
   readonly note?: string;
   readonly legacy?: readonly LegacyMapping[];
+  /** Name in the configuration's list of metrics, for a row that stands in for another row of the same OpenTelemetry name. */
+  readonly toggle?: string;
+  /** Feeds legacy families only: never in OTLP, never in OpenTelemetry naming. */
+  readonly legacyOnly?: true;
 }
 
 /** A row with what is derived from it once. */
@@ -86,6 +90,11 @@ const definitionOfDescriptor = new WeakMap<MetricDescriptor, MetricDefinition>()
 /** The row behind SDK metric data; undefined for metrics of ordinary instruments, such as self-metrics. */
 export function definitionOf(descriptor: MetricDescriptor): MetricDefinition | undefined {
   return definitionOfDescriptor.get(descriptor);
+}
+
+/** A value of the source in the row's unit. Divides where the scale is a fraction, so that 42.01 % is 0.4201 and not a neighbour of it. */
+export function inUnit(metric: MetricDefinition, value: number): number {
+  return metric.scale < 1 ? value / (1 / metric.scale) : value * metric.scale;
 }
 
 function define(key: string, group: MetricGroup, row: MetricRow): MetricDefinition {

@@ -8,6 +8,8 @@ import type { GroupReading, HostFacts, MetricGroup } from './report.ts';
  * A value that is not finite, or not an integer where the row says int, or negative where it counts, is refused and counted.
  */
 export interface Recorder {
+  /** False when the configuration leaves the row out: points of it would be refused silently, so making them can be spared. */
+  wants(metric: MetricDefinition): boolean;
   /** Current value of a gauge or up-down counter. */
   set<A extends AttributeSchema>(metric: MetricDefinition<A>, value: number, attributes: AttributesOf<A>): void;
   /** Adds the tally of this period to a counter, once. */

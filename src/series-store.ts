@@ -32,6 +32,12 @@ export interface Cycle extends CycleTime {
   readonly lifetimeMs: number;
 }
 
+export interface SeriesSelection {
+  readonly groups?: ReadonlySet<MetricGroup>;
+  readonly after?: number;
+  readonly legacy?: boolean;
+}
+
 /** Totals of a process whose source fell silent wait this long for its return. */
 export const SUSPENDED_ENTITY_RETENTION_MS = 3_600_000;
 
@@ -119,17 +125,20 @@ export class SeriesStore {
   }
 
   /**
-   * Points of the given groups, the host's resource first. With `after`, only groups with a cycle newer than that sequence.
+   * Points of the given groups, the host's resource first. With `after`, only groups with a cycle newer than that sequence;
+   * with `legacy`, also the rows that feed legacy families only.
    * The returned points are the store's own and change with the next cycle.
    */
-  collect(select: { readonly groups?: ReadonlySet<MetricGroup>; readonly after?: number } = {}): ResourceMetrics[] {
+  collect(select: SeriesSelection = {}): ResourceMetrics[] {
     const collected: ResourceMetrics[] = [];
+    const legacy = select.legacy ?? false;
     for (const entity of this.#entities()) {
       const scopeMetrics = [];
       for (const series of entity.groups.values()) {
-        if (!series.live || series.scopeMetrics.metrics.length === 0) continue;
+        const points = series.scopeMetrics({ legacy });
+        if (!series.live || points.metrics.length === 0) continue;
         if (select.groups?.has(series.group) === false || series.sequence <= (select.after ?? 0)) continue;
-        scopeMetrics.push(series.scopeMetrics);
+        scopeMetrics.push(points);
       }
       if (entity === this.#host || scopeMetrics.length > 0) collected.push({ resource: this.#resource(entity), scopeMetrics });
     }

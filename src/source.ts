@@ -48,10 +48,10 @@ export type StreamState =
 /** What a stream tells the agent. */
 export interface StreamSink {
   /**
-   * Takes one batch. A promise resolves when its points were handed to every exporter: a file is read no faster than that,
-   * a live stream does not wait.
+   * Takes one batch. The promise resolves when every exporter has taken its points, or after a bounded wait:
+   * the source hands over the next line only then, so that lines that arrive together are all exported.
    */
-  batch(batch: ReadingBatch): void | Promise<void>;
+  batch(batch: ReadingBatch): Promise<void>;
   state(state: StreamState): void;
   /** A line that gave no batch: unparsable, too long, or cut off at the end. */
   lost(error: AgentError, reason: 'malformed' | 'too_long' | 'partial'): void;

@@ -3,7 +3,7 @@ import type { CollectionResult, MetricProducer, ResourceMetrics } from '@opentel
 import { AgentError } from './errors.ts';
 import type { ExportOutcome, PushExporter } from './exporter.ts';
 import type { MetricGroup } from './report.ts';
-import type { SeriesStore } from './series-store.ts';
+import type { SeriesSelection, SeriesStore } from './series-store.ts';
 
 /** What a reader tells the agent about its work. */
 export interface TickObserver {
@@ -25,12 +25,12 @@ export interface TickReaderOptions {
 /** The store's view of the host as the SDK's own interface for foreign metrics; `after` limits it to newer cycles. */
 class HostProducer implements MetricProducer {
   readonly #store: SeriesStore;
-  readonly #groups: ReadonlySet<MetricGroup> | undefined;
+  readonly #selection: SeriesSelection;
   after = 0;
 
-  constructor(store: SeriesStore, groups?: ReadonlySet<MetricGroup>) {
+  constructor(store: SeriesStore, selection: SeriesSelection) {
     this.#store = store;
-    this.#groups = groups;
+    this.#selection = selection;
   }
 
   collect(): Promise<CollectionResult> {
@@ -39,7 +39,7 @@ class HostProducer implements MetricProducer {
   }
 
   collectAll(): readonly ResourceMetrics[] {
-    return this.#store.collect({ after: this.after, ...(this.#groups === undefined ? {} : { groups: this.#groups }) });
+    return this.#store.collect({ ...this.#selection, after: this.after });
   }
 }
 
@@ -56,7 +56,7 @@ export class TickReader extends MetricReader {
   #busy: Promise<void> | undefined;
 
   constructor(options: TickReaderOptions) {
-    const producer = new HostProducer(options.store, options.groups);
+    const producer = new HostProducer(options.store, { groups: options.groups });
     super({ metricProducers: [producer] });
     this.periodMs = options.periodMs;
     this.groups = options.groups;
@@ -104,13 +104,13 @@ export class TickReader extends MetricReader {
   }
 }
 
-/** Everything that is live, for scrapes and for one-shot output. */
+/** Everything that is live, for scrapes and for one-shot output; with `legacy`, also what feeds legacy families only. */
 export class PullReader extends MetricReader {
   readonly #producer: HostProducer;
   readonly #store: SeriesStore;
 
-  constructor(store: SeriesStore) {
-    const producer = new HostProducer(store);
+  constructor(store: SeriesStore, options: { readonly legacy?: boolean } = {}) {
+    const producer = new HostProducer(store, options);
     super({ metricProducers: [producer] });
     this.#producer = producer;
     this.#store = store;

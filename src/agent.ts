@@ -1,0 +1,235 @@
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { Collection } from './collection.ts';
+import { rejectOnAbort, withDeadline } from './deadline.ts';
+import { AgentError } from './errors.ts';
+import type { Exporter, PushExporter, ReportExporter } from './exporter.ts';
+import type { Clock } from './host.ts';
+import type { Logger } from './log.ts';
+import type { Report } from './report-document.ts';
+import type { MetricGroup } from './report.ts';
+import { Scheduler } from './scheduler.ts';
+import { groupsByPeriod } from './selection.ts';
+import type { Selection } from './selection.ts';
+import type { SelfTelemetry } from './self-telemetry.ts';
+import type { SeriesStore } from './series-store.ts';
+import { SourceLadder } from './source-ladder.ts';
+import type { PullSource, ReadingBatch, StreamLine, StreamSource } from './source.ts';
+import { PullReader, TickReader } from './tick-reader.ts';
+
+export interface AgentOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly selection: Selection;
+  readonly store: SeriesStore;
+  readonly collection: Collection;
+  readonly telemetry: SelfTelemetry;
+  readonly stream?: StreamSource;
+  /** In order of preference. */
+  readonly pullSources: readonly PullSource[];
+  readonly exporters: readonly Exporter[];
+  readonly reports: {
+    /** The line of a stream without what the configuration leaves out. */
+    fromLine(line: StreamLine): Report;
+    /** A report in neuron-monitor's shape from the latest readings of native sources. */
+    fromReadings(collection: Collection): Report;
+  };
+  readonly selfMetrics: boolean;
+  readonly version: string;
+}
+
+/** How long a source may take before the other groups go on without it. */
+const SOURCE_DEADLINE_MS = 5_000;
+/** A live stream is not read on before every exporter has taken the last record, but no longer than this. */
+const EXPORTERS_TAKE_MS = 1_000;
+/** Everything that is pending must be sent within this time after a stop was asked for. */
+export const FLUSH_DEADLINE_MS = 5_000;
+
+/** One life: sources → collection → readers → exporters. Exporters start first and are disposed last. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #ladder: SourceLadder;
+  readonly #pushExporters: readonly PushExporter[];
+  readonly #reportExporters: readonly ReportExporter[];
+  readonly #readers: readonly TickReader[];
+  readonly #pullReader: PullReader;
+  readonly #provider: MeterProvider;
+  readonly #schedulers: AsyncDisposable[] = [];
+  readonly #life = new AbortController();
+  readonly #ended = Promise.withResolvers<void>();
+  #hasCollected = false;
+  #streamIsDown = false;
+  #disposed: Promise<void> | undefined;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#ladder = new SourceLadder({ clock: options.clock, pullSources: options.pullSources });
+    this.#pushExporters = options.exporters.filter((exporter) => exporter.kind === 'push');
+    this.#reportExporters = options.exporters.filter((exporter) => exporter.kind === 'report');
+    this.#readers = this.#createReaders();
+    this.#pullReader = new PullReader(options.store);
+    this.#provider = new MeterProvider({ readers: [...this.#readers, this.#pullReader] });
+    options.telemetry.register(this.#provider.getMeter('neuron-otel', options.version));
+  }
+
+  /** Resolves when no more data can come: the stream ended and its last data were handed on. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** True after the first sample was recorded. */
+  get ready(): boolean {
+    return this.#hasCollected;
+  }
+
+  /** Changes whenever there is something new to scrape. */
+  get generation(): number {
+    return this.#options.store.sequence;
+  }
+
+  /** What is live now, for scrapes and one-shot output. */
+  async snapshot(options: { readonly selfMetrics: boolean }): Promise<readonly ResourceMetrics[]> {
+    this.#options.collection.expire();
+    return this.#pullReader.snapshot(options);
+  }
+
+  /** Starts exporters, then sources; rejects when an exporter cannot start (a port in use). */
+  async start(): Promise<void> {
+    for (const exporter of this.#options.exporters) if (exporter.kind === 'pull') await exporter.start();
+    this.#startSchedulers();
+    await this.#options.stream?.start({
+      batch: (batch) => this.#onStreamBatch(batch),
+      lost: (error, reason) => this.#options.telemetry.lineLost(reason, error),
+      state: (state) => {
+        this.#streamIsDown = state.state === 'interrupted';
+        if (state.state === 'live') this.#options.telemetry.sourceLive(this.#options.stream?.id ?? 'neuron-monitor');
+        if (state.state === 'interrupted')
+          this.#options.telemetry.sourceInterrupted(this.#options.stream?.id ?? 'neuron-monitor', state.error, state.retryInMs);
+        if (state.state === 'ended') this.#ended.resolve();
+      },
+    });
+  }
+
+  /** Last tick, flush within the deadline, then disposal in reverse order. Safe to repeat. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    return this.#disposed;
+  }
+
+  async #dispose(): Promise<void> {
+    const { stream, pullSources, exporters, logger } = this.#options;
+    this.#life.abort();
+    const steps: (() => Promise<void>)[] = [
+      ...this.#schedulers.map((scheduler) => () => scheduler[Symbol.asyncDispose]()),
+      async () => stream?.[Symbol.asyncDispose](),
+      ...pullSources.map((source) => () => source[Symbol.asyncDispose]()),
+      () => this.#provider.forceFlush(),
+      () => this.#tick(() => true),
+      ...[...this.#pushExporters, ...this.#reportExporters].map((exporter) => () => exporter.flush(FLUSH_DEADLINE_MS)),
+      ...exporters.toReversed().map((exporter) => () => exporter[Symbol.asyncDispose]()),
+      () => this.#provider.shutdown(),
+    ];
+    for (const step of steps) {
+      try {
+        const ended = await withDeadline(this.#options.clock, step(), FLUSH_DEADLINE_MS);
+        if (!ended) logger.warn({}, 'a part did not stop in time');
+      } catch (thrown) {
+        logger.warn({ err: AgentError.from(thrown, 'internal', 'agent') }, 'a part did not stop cleanly');
+      }
+    }
+  }
+
+  #createReaders(): readonly TickReader[] {
+    const { selection, store, telemetry, selfMetrics } = this.#options;
+    const periods = [...groupsByPeriod(selection)];
+    return periods.map(
+      ([periodMs, groups]) =>
+        new TickReader({
+          store,
+          groups,
+          periodMs,
+          exporters: this.#pushExporters,
+          selfMetrics: selfMetrics && groups.has('instance_info'),
+          observer: {
+            exported: (exporter, outcome) => telemetry.exported(exporter.id, outcome),
+            skipped: (skippedPeriodMs) => telemetry.readerSkipped(skippedPeriodMs),
+          },
+        }),
+    );
+  }
+
+  #startSchedulers(): void {
+    const { clock, selection, pullSources, collection, telemetry } = this.#options;
+    const periods = groupsByPeriod(selection);
+    if (pullSources.length > 0) {
+      const pulls = new Scheduler<ReadonlySet<MetricGroup>>({
+        clock,
+        tasks: [...periods].map(([periodMs, groups]) => ({ periodMs, value: groups })),
+        run: (due) => this.#pull(new Set(due.flatMap((task) => [...task.value]))),
+        skipped: (_task, missed) => telemetry.schedulerSkipped(missed),
+      });
+      this.#schedulers.push(pulls);
+      pulls.start();
+    }
+    const housekeepingMs = Math.min(1_000, Math.max(100, Math.min(...periods.keys()) / 4));
+    const housekeeping = new Scheduler({
+      clock,
+      tasks: [{ periodMs: housekeepingMs, value: 'expire' }],
+      run: () => Promise.resolve(collection.expire()),
+      skipped: () => {},
+    });
+    this.#schedulers.push(housekeeping);
+    housekeeping.start();
+  }
+
+  /** A record is there: its arrival is the tick. */
+  async #onStreamBatch(batch: ReadingBatch): Promise<void> {
+    const { telemetry, reports } = this.#options;
+    telemetry.lineReceived(batch.source);
+    const recorded = this.#options.collection.apply(batch, () => true);
+    this.#ladder.streamDelivered(recorded);
+    this.#hasCollected = true;
+    if (batch.line !== undefined) this.#report(reports.fromLine(batch.line));
+    const taken = this.#tick((group) => recorded.has(group));
+    await withDeadline(this.#options.clock, taken, EXPORTERS_TAKE_MS);
+  }
+
+  /** Groups are due: every source that serves some of them is asked once, then the report and the readers follow. */
+  async #pull(due: ReadonlySet<MetricGroup>): Promise<void> {
+    const assignments = this.#ladder.assign(due);
+    const recorded = new Set<MetricGroup>();
+    const reads = [...assignments].map(async ([source, groups]) => {
+      const batch = await this.#read(source, groups);
+      if (batch === undefined) return;
+      // The stream may have come back while this source was read.
+      const stillMine = (group: MetricGroup): boolean => !this.#ladder.streamServes(group);
+      for (const group of this.#options.collection.apply(batch, stillMine)) recorded.add(group);
+    });
+    await Promise.all(reads);
+    if (recorded.size === 0) return;
+    this.#hasCollected = true;
+    if (this.#options.stream === undefined || this.#streamIsDown)
+      this.#report(this.#options.reports.fromReadings(this.#options.collection));
+    // Exports take their own time; the next sample does not wait for them.
+    void this.#tick((group) => recorded.has(group));
+  }
+
+  async #read(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadingBatch | undefined> {
+    const deadline = AbortSignal.any([this.#life.signal, AbortSignal.timeout(SOURCE_DEADLINE_MS)]);
+    try {
+      return await Promise.race([source.read(groups, deadline), rejectOnAbort(deadline, source.id)]);
+    } catch (thrown) {
+      if (!this.#life.signal.aborted) this.#options.telemetry.collectionFailed(AgentError.from(thrown, 'internal', source.id));
+      return undefined;
+    }
+  }
+
+  #report(report: Report): void {
+    for (const exporter of this.#reportExporters) exporter.export(report);
+  }
+
+  async #tick(wants: (group: MetricGroup) => boolean): Promise<void> {
+    const due = this.#readers.filter((reader) => [...reader.groups].some((group) => wants(group)));
+    await Promise.all(due.map((reader) => reader.tick()));
+  }
+}

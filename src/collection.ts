@@ -1,0 +1,175 @@
+import { AgentError } from './errors.ts';
+import type { Clock } from './host.ts';
+import type { Receiver, ReceiverContext } from './receiver.ts';
+import { isRuntimeGroup, runtimeKey } from './report.ts';
+import type { AnyGroupReading, HostFacts, MetricGroup, RuntimeRef } from './report.ts';
+import type { Selection } from './selection.ts';
+import type { SelfTelemetry } from './self-telemetry.ts';
+import type { EntityRef, SeriesStore } from './series-store.ts';
+import type { ReadingBatch } from './source.ts';
+
+/** Averages and shares of a shorter period mean nothing: neuron-monitor's first record covers 0 to 70 ms. */
+export const SHORTEST_MEANINGFUL_PERIOD_SECONDS = 0.02;
+
+export interface CollectionOptions {
+  readonly clock: Clock;
+  readonly store: SeriesStore;
+  readonly selection: Selection;
+  readonly receivers: ReadonlyMap<MetricGroup, Receiver>;
+  readonly telemetry: SelfTelemetry;
+  /** Resource attributes of a Neuron process. */
+  readonly runtimeResource: (runtime: RuntimeRef) => Readonly<Record<string, string | number>>;
+  /** Adds what the host knows about a process (start time, executable, container); the runtime itself when nothing is known. */
+  readonly identify: (runtime: RuntimeRef) => RuntimeRef;
+  readonly bootTimeMs?: number;
+  readonly eccCounts: ReceiverContext['eccCounts'];
+}
+
+/** Sum of one batch for one group, all processes together. */
+interface GroupTotal {
+  points: number;
+  periodSeconds?: number;
+}
+
+/** Takes batches of readings to the series store, through the receivers. Synchronous: readers see whole batches only. */
+export class Collection {
+  readonly #options: CollectionOptions;
+  readonly #latest = new Map<string, AnyGroupReading>();
+  #facts: HostFacts = {};
+  #runtimes: readonly RuntimeRef[] = [];
+
+  constructor(options: CollectionOptions) {
+    this.#options = options;
+  }
+
+  /** Neuron processes of the last batch that named them, after the tag filter. */
+  get runtimes(): readonly RuntimeRef[] {
+    return this.#runtimes;
+  }
+
+  /** Latest reading of every live group, for reports the agent puts together itself. */
+  latestReadings(): Iterable<AnyGroupReading> {
+    return this.#latest.values();
+  }
+
+  /** Records one batch; `accepts` says which groups this batch's source may serve now. Returns the groups it recorded. */
+  apply(batch: ReadingBatch, accepts: (group: MetricGroup) => boolean): ReadonlySet<MetricGroup> {
+    const startedMs = this.#options.clock.monotonicMs();
+    for (const { error, group } of batch.failures) this.#options.telemetry.collectionFailed(error, group);
+    const readings = batch.readings
+      .filter((reading) => this.#isSelected(reading) && accepts(reading.group))
+      .map((reading) => this.#identified(reading));
+    this.#learnFacts(readings);
+    if (batch.runtimes !== undefined) this.#retain(batch.runtimes);
+    const totals = new Map<MetricGroup, GroupTotal>();
+    for (const reading of readings) this.#record(reading, batch, totals);
+    const durationMs = this.#options.clock.monotonicMs() - startedMs;
+    for (const [group, total] of totals) {
+      this.#options.telemetry.groupCollected(group, { ...total, durationMs, sampledAtMs: batch.sampledAtMs, source: batch.source });
+    }
+    this.#options.telemetry.storeSize(this.#options.store.size);
+    return new Set(totals.keys());
+  }
+
+  /** Removes from every output what was not renewed in time. */
+  expire(): void {
+    for (const group of this.#options.store.expire(this.#options.clock.monotonicMs())) {
+      this.#options.telemetry.groupExpired(group);
+      for (const [key, reading] of this.#latest) if (reading.group === group) this.#latest.delete(key);
+    }
+  }
+
+  #isSelected(reading: AnyGroupReading): boolean {
+    const { selection } = this.#options;
+    if (isRuntimeGroup(reading.group)) {
+      return reading.runtime !== undefined && selection.runtimeGroups(reading.runtime)?.has(reading.group) === true;
+    }
+    return isFact(reading.group) || (selection.systemGroups as ReadonlySet<MetricGroup>).has(reading.group);
+  }
+
+  #identified(reading: AnyGroupReading): AnyGroupReading {
+    return reading.runtime === undefined ? reading : { ...reading, runtime: this.#options.identify(reading.runtime) };
+  }
+
+  /** Facts first: receivers name devices and pods by them, also in the batch that brings them. */
+  #learnFacts(readings: readonly AnyGroupReading[]): void {
+    for (const reading of readings) if (isFact(reading.group)) this.#facts = { ...this.#facts, [reading.group]: reading.data };
+  }
+
+  #retain(runtimes: readonly RuntimeRef[]): void {
+    const { selection, store, telemetry, identify } = this.#options;
+    for (const { error } of runtimes) if (error !== undefined && error !== '') telemetry.sourceReported('runtime', error);
+    this.#runtimes = runtimes.filter((runtime) => selection.runtimeGroups(runtime) !== undefined).map((runtime) => identify(runtime));
+    const keys = new Set(this.#runtimes.map((runtime) => runtimeKey(runtime)));
+    store.retainRuntimes(keys);
+    for (const [key, { runtime }] of this.#latest) if (runtime !== undefined && !keys.has(runtimeKey(runtime))) this.#latest.delete(key);
+  }
+
+  #record(reading: AnyGroupReading, batch: ReadingBatch, totals: Map<MetricGroup, GroupTotal>): void {
+    const { telemetry, clock, store } = this.#options;
+    const receiver = this.#options.receivers.get(reading.group);
+    if (receiver === undefined) {
+      telemetry.collectionFailed(new AgentError('internal', reading.group, 'no receiver for this group'), reading.group);
+      return;
+    }
+    if (reading.error !== undefined && reading.error !== '') telemetry.sourceReported(reading.group, reading.error);
+    this.#latest.set(`${reading.group}/${reading.runtime === undefined ? '' : runtimeKey(reading.runtime)}`, reading);
+    const context = this.#context(reading);
+    const result = store.apply(
+      {
+        entity: this.#entity(reading.runtime),
+        group: reading.group,
+        sampledAtMs: batch.sampledAtMs,
+        talliesSinceMs: this.#talliesSinceMs(reading, batch.sampledAtMs),
+        monotonicMs: clock.monotonicMs(),
+        lifetimeMs: this.#lifetimeMs(reading, batch),
+      },
+      (recorder) => receiver.receive(reading, recorder, context),
+    );
+    for (const failure of result.failures) telemetry.collectionFailed(failure, reading.group);
+    if (result.overLimit > 0) telemetry.pointsDropped(reading.group, result.overLimit);
+    const total = totals.get(reading.group) ?? { points: 0 };
+    total.points += result.points;
+    if (reading.periodSeconds !== undefined) total.periodSeconds = reading.periodSeconds;
+    totals.set(reading.group, total);
+  }
+
+  #entity(runtime: RuntimeRef | undefined): EntityRef {
+    if (runtime === undefined) return { kind: 'host' };
+    return { kind: 'runtime', key: runtimeKey(runtime), attributes: this.#options.runtimeResource(runtime) };
+  }
+
+  #context(reading: AnyGroupReading): ReceiverContext {
+    const { bootTimeMs, eccCounts } = this.#options;
+    const { periodSeconds } = reading;
+    return {
+      facts: this.#facts,
+      ratesAreMeaningful: periodSeconds === undefined || periodSeconds >= SHORTEST_MEANINGFUL_PERIOD_SECONDS,
+      eccCounts,
+      ...(bootTimeMs === undefined ? {} : { bootTimeMs }),
+    };
+  }
+
+  /** A tally covers the reading's own period, but nothing before the process existed. */
+  #talliesSinceMs(reading: AnyGroupReading, sampledAtMs: number): number {
+    const periodStartMs = sampledAtMs - (reading.periodSeconds ?? 0) * 1000;
+    return Math.min(sampledAtMs, Math.max(periodStartMs, reading.runtime?.startTimeMs ?? periodStartMs));
+  }
+
+  /** Points outlive their period by half of it, so that a late sample makes no gap and a dead source none of its points. */
+  #lifetimeMs(reading: AnyGroupReading, batch: ReadingBatch): number {
+    const { selection } = this.#options;
+    const configuredMs = selection.periodsMs.get(reading.group) ?? selection.defaultPeriodMs;
+    // Facts have no period: they come with each report, so the report's longest period is theirs.
+    const realSeconds = isFact(reading.group) ? longestPeriodSeconds(batch) : (reading.periodSeconds ?? 0);
+    return 1.5 * Math.max(configuredMs, realSeconds * 1000) + 200;
+  }
+}
+
+function longestPeriodSeconds(batch: ReadingBatch): number {
+  return Math.max(0, ...batch.readings.map((reading) => reading.periodSeconds ?? 0));
+}
+
+function isFact(group: MetricGroup): group is keyof HostFacts {
+  return group === 'instance_info' || group === 'neuron_hardware_info' || group === 'neuron_k8s_info';
+}

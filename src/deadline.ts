@@ -1,0 +1,18 @@
+import { AgentError } from './errors.ts';
+import type { Clock } from './host.ts';
+
+/** Rejects with `source_timeout` when the signal aborts; never resolves. For races against work that may hang. */
+export function rejectOnAbort(signal: AbortSignal, component: string): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const onAbort = (): void => reject(new AgentError('source_timeout', component, 'did not answer in time'));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** Waits for `work`, but no longer than `deadlineMs`; says whether it ended. A rejection of `work` passes through. */
+export async function withDeadline(clock: Clock, work: Promise<void>, deadlineMs: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  using _timer = clock.setTimer(() => late.resolve(false), deadlineMs);
+  return await Promise.race([work.then(() => true), late.promise]);
+}

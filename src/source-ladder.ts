@@ -1,0 +1,64 @@
+import type { Clock } from './host.ts';
+import type { MetricGroup } from './report.ts';
+import type { PullSource } from './source.ts';
+
+export interface SourceLadderOptions {
+  readonly clock: Clock;
+  /** In order of preference. */
+  readonly pullSources: readonly PullSource[];
+}
+
+/** A group of the stream counts as served for this many of its intervals after its last arrival. */
+const STREAM_GRACE_INTERVALS = 1.5;
+const SHORTEST_GRACE_MS = 1_000;
+const LONGEST_FIRST_INTERVAL_MS = 10_000;
+
+interface Arrival {
+  atMs: number;
+  intervalMs: number;
+}
+
+/**
+ * Decides for each group which source serves it, so that no two ever do. The stream stands above all others for what it
+ * really delivers; when it falls silent the next source that has the group takes over, and steps back when it returns.
+ */
+export class SourceLadder {
+  readonly #options: SourceLadderOptions;
+  readonly #arrivals = new Map<MetricGroup, Arrival>();
+
+  constructor(options: SourceLadderOptions) {
+    this.#options = options;
+  }
+
+  /** The stream just brought these groups. */
+  streamDelivered(groups: ReadonlySet<MetricGroup>): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const group of groups) {
+      const before = this.#arrivals.get(group);
+      const intervalMs = before === undefined ? LONGEST_FIRST_INTERVAL_MS : nowMs - before.atMs;
+      this.#arrivals.set(group, { atMs: nowMs, intervalMs });
+    }
+  }
+
+  streamServes(group: MetricGroup): boolean {
+    const arrival = this.#arrivals.get(group);
+    if (arrival === undefined) return false;
+    const graceMs = Math.max(SHORTEST_GRACE_MS, arrival.intervalMs * STREAM_GRACE_INTERVALS);
+    return this.#options.clock.monotonicMs() - arrival.atMs < graceMs;
+  }
+
+  /** The pull source for each due group that the stream does not serve; groups nobody has are left out. */
+  assign(due: ReadonlySet<MetricGroup>): ReadonlyMap<PullSource, ReadonlySet<MetricGroup>> {
+    const assignments = new Map<PullSource, Set<MetricGroup>>();
+    const offers = this.#options.pullSources.map((source) => ({ source, groups: source.groups() }));
+    for (const group of due) {
+      if (this.streamServes(group)) continue;
+      const offer = offers.find(({ groups }) => groups.has(group));
+      if (offer === undefined) continue;
+      const groups = assignments.get(offer.source);
+      if (groups === undefined) assignments.set(offer.source, new Set([group]));
+      else groups.add(group);
+    }
+    return assignments;
+  }
+}
