@@ -1,0 +1,121 @@
+/**
+ * Bundles the agent into `dist/neuron-otel.cjs`, one file that plain Node runs, with the licences of what it contains next to it.
+ * CommonJS, because importing `node:http` as ESM costs 12–15 MB (nodejs/node#59686); see docs/decisions/one-bundle.md.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import type { Metafile, Plugin } from 'esbuild';
+import { thirdPartyLicences } from './licences.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const outputFolder = join(root, 'dist');
+const bundlePath = join(outputFolder, 'neuron-otel.cjs');
+
+/** Loaded when asked for and found next to the bundle; without them the rest works. */
+const OPTIONAL_PACKAGES = ['@opentelemetry/exporter-metrics-otlp-grpc', 'koffi'];
+
+/** Major and minor version of the oldest Node that runs the bundle, as package.json's `engines` states it. */
+const MIN_NODE = [22, 15] as const;
+
+/** Uncompressed size the bundle must stay below, in bytes. */
+const MAX_BUNDLE_BYTES = 2_000_000;
+
+const version = packageVersion();
+const { metafile, outputFiles } = await build({
+  entryPoints: [join(root, 'src/main.ts')],
+  absWorkingDir: root,
+  outfile: bundlePath,
+  bundle: true,
+  minify: true,
+  platform: 'node',
+  format: 'cjs',
+  target: `node${MIN_NODE.join('.')}`,
+  // `import('http')` inside a CommonJS bundle would load the ESM view of the module after all.
+  supported: { 'dynamic-import': false },
+  banner: { js: banner() },
+  external: OPTIONAL_PACKAGES,
+  plugins: [onlyVersionOfPackageJson()],
+  legalComments: 'external',
+  metafile: true,
+  write: false,
+  logLevel: 'warning',
+});
+writeOutput();
+report();
+
+function writeOutput(): void {
+  rmSync(outputFolder, { recursive: true, force: true });
+  mkdirSync(outputFolder);
+  let legalComments = '';
+  for (const file of outputFiles) {
+    if (file.path.endsWith('.LEGAL.txt')) legalComments = file.text;
+    else writeFileSync(file.path, file.text);
+  }
+  chmodSync(bundlePath, 0o755);
+  const licences = thirdPartyLicences(bundledPackages(metafile), { root, legalComments });
+  writeFileSync(join(outputFolder, 'THIRD-PARTY-LICENCES.txt'), licences);
+  writeFileSync(join(outputFolder, 'LICENSE'), readFileSync(join(root, 'LICENSE')));
+}
+
+/** First lines of the bundle. The version check stands before all code, since an older Node may fail on the first module already. */
+function banner(): string {
+  const [major, minor] = MIN_NODE;
+  const tooOld = `v[0] < ${major} || (v[0] == ${major} && v[1] < ${minor})`;
+  const complaint = `"neuron-otel needs Node.js ${major}.${minor} or newer, this is " + process.version + "\\n"`;
+  return [
+    ...(entryHasShebang() ? [] : ['#!/usr/bin/env node']),
+    `/* neuron-otel ${version}, Apache-2.0. Licences of bundled packages: THIRD-PARTY-LICENCES.txt. */`,
+    // esbuild's own directive comes after this function and would be no directive any more.
+    '"use strict";',
+    `(function (v) { if (${tooOld}) { process.stderr.write(${complaint}); process.exit(1); } })(process.versions.node.split("."));`,
+  ].join('\n');
+}
+
+/** esbuild moves the entry's own first line in front of the banner. */
+function entryHasShebang(): boolean {
+  return readFileSync(join(root, 'src/main.ts'), 'utf8').startsWith('#!');
+}
+
+/** Folders of the packages whose code is in the bundle, relative to the root. */
+function bundledPackages(meta: Metafile): ReadonlySet<string> {
+  const folders = new Set<string>();
+  for (const output of Object.values(meta.outputs)) {
+    for (const [input, { bytesInOutput }] of Object.entries(output.inputs)) {
+      const folder = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0];
+      if (folder !== undefined && bytesInOutput > 0) folders.add(folder);
+    }
+  }
+  return folders;
+}
+
+/** The bundle carries the agent's version, not the rest of its package.json. */
+function onlyVersionOfPackageJson(): Plugin {
+  return {
+    name: 'only-version-of-package-json',
+    setup(pluginBuild) {
+      pluginBuild.onLoad({ filter: /package\.json$/ }, ({ path }) =>
+        path === join(root, 'package.json') ? { contents: JSON.stringify({ version }), loader: 'json' } : undefined,
+      );
+    },
+  };
+}
+
+function packageVersion(): string {
+  const packageJson: unknown = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  if (typeof packageJson === 'object' && packageJson !== null && 'version' in packageJson && typeof packageJson.version === 'string') {
+    return packageJson.version;
+  }
+  throw new Error('package.json has no version');
+}
+
+function report(): void {
+  const bytes = readFileSync(bundlePath);
+  if (bytes.length > MAX_BUNDLE_BYTES) throw new Error(`bundle has ${bytes.length} bytes, more than ${MAX_BUNDLE_BYTES}`);
+  const printed = execFileSync(process.execPath, [bundlePath, '--version'], { encoding: 'utf8' }).trim();
+  if (!printed.includes(version)) throw new Error(`bundle says it is ${JSON.stringify(printed)}, expected ${version}`);
+  const kibibytes = (size: number): string => `${(size / 1024).toFixed(0)} KiB`;
+  console.log(`dist/neuron-otel.cjs ${printed}: ${kibibytes(bytes.length)}, ${kibibytes(gzipSync(bytes).length)} compressed`);
+}
