@@ -63,8 +63,16 @@ export interface MemoryUsed {
 export interface RuntimeVcpuUsage {
   readonly user?: number;
   readonly system?: number;
-  /** Seconds since the process started; only from procfs. */
+  /** Seconds of CPU since the process started; only from procfs. */
   readonly cpu_time?: { readonly user: number; readonly system: number };
+  /** Threads of the process; only from procfs. */
+  readonly thread_count?: number;
+  /** Bytes of physical memory the process occupies; only from procfs. */
+  readonly memory_resident_bytes?: number;
+  /** Bytes of the process's address space; only from procfs. */
+  readonly memory_virtual_bytes?: number;
+  /** Seconds since the process started; only from procfs. */
+  readonly uptime_seconds?: number;
 }
 
 export interface CoreCounters {
@@ -85,7 +93,10 @@ export interface NeuronCoreCounters {
 
 export interface MemoryInfo {
   readonly memory_total_bytes?: number;
+  /** MemTotal − MemFree, neuron-monitor's rule: the page cache counts as used. */
   readonly memory_used_bytes?: number;
+  /** MemAvailable of the kernel; total minus this is semantic conventions' `used`. Only from procfs. */
+  readonly memory_available_bytes?: number;
   readonly swap_total_bytes?: number;
   readonly swap_used_bytes?: number;
 }

@@ -1,0 +1,29 @@
+import { AgentError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ENOENT: 'source_absent',
+  ENOTDIR: 'source_absent',
+  ENODEV: 'source_absent',
+  ENXIO: 'source_absent',
+  ESRCH: 'source_absent',
+  EACCES: 'source_denied',
+  EPERM: 'source_denied',
+  ETIMEDOUT: 'source_timeout',
+};
+
+/** What kind of failure a failed file operation is; anything the kernel says beyond absence and denial makes the file malformed. */
+export function fileErrorCode(thrown: unknown): ErrorCode {
+  const errno = errnoName(thrown);
+  return errno === undefined ? 'internal' : (CODES[errno] ?? 'source_malformed');
+}
+
+/** A failed file operation as the agent's own error. */
+export function fileError(thrown: unknown, component: string): AgentError {
+  return AgentError.from(thrown, fileErrorCode(thrown), component);
+}
+
+/** `ENOENT` and the like; undefined when the error is not one of the operating system's. */
+export function errnoName(thrown: unknown): string | undefined {
+  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined;
+}
