@@ -1,0 +1,106 @@
+import { ExportResultCode } from '@opentelemetry/core';
+import type { ExportResult } from '@opentelemetry/core';
+import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import { AgentError } from '../../src/errors.ts';
+import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/exporter.ts';
+import type { Clock } from '../../src/host.ts';
+import { within } from './deadline.ts';
+import { countPoints, snapshotBatch } from './snapshot.ts';
+
+const COMPONENT = 'otlp';
+
+export interface AdapterOptions {
+  readonly id: string;
+  /** An export or a shutdown that takes longer counts as failed. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Puts any exporter of the OpenTelemetry SDK behind the agent's seam. The SDK's exporters take one resource a call: a batch
+ * becomes one call for each resource, all made in order before the first await, and their outcomes are added up.
+ * There is no queue: what the SDK's exporter gives up on is lost, and reported as failed.
+ * `exporter` may be still loading; batches that arrive meanwhile are copied.
+ */
+export function adaptPushMetricExporter(exporter: Promise<PushMetricExporter>, options: AdapterOptions): PushExporter {
+  let ready: PushMetricExporter | undefined;
+  let disposed: Promise<void> | undefined;
+  // Settles either way: a failed load is the outcome of every export, not an unhandled rejection.
+  const loaded = exporter.then(
+    (loadedExporter) => (ready = loadedExporter),
+    () => undefined,
+  );
+
+  async function exportLater(batch: MetricsBatch, points: number): Promise<ExportOutcome> {
+    const copy = snapshotBatch(batch);
+    try {
+      return await exportAll(await exporter, copy, options);
+    } catch (thrown) {
+      return { outcome: 'failed', points, error: AgentError.from(thrown, 'export_permanent', COMPONENT) };
+    }
+  }
+
+  async function shutdown(): Promise<void> {
+    await loaded;
+    if (ready !== undefined) await within(ready.shutdown(), options.timeoutMs, options.clock, undefined);
+  }
+
+  return {
+    kind: 'push',
+    id: options.id,
+    export(batch) {
+      const points = countPoints(batch.resourceMetrics);
+      if (points === 0) return Promise.resolve({ outcome: 'sent', points });
+      return ready === undefined ? exportLater(batch, points) : exportAll(ready, batch, options);
+    },
+    async flush(deadlineMs) {
+      if (ready !== undefined) await within(ready.forceFlush(), deadlineMs, options.clock, undefined);
+    },
+    [Symbol.asyncDispose]() {
+      disposed ??= shutdown();
+      return disposed;
+    },
+  };
+}
+
+async function exportAll(exporter: PushMetricExporter, batch: MetricsBatch, options: AdapterOptions): Promise<ExportOutcome> {
+  const outcomes = await Promise.all(
+    batch.resourceMetrics
+      .map((resource) => ({ resource, points: countPoints([resource]) }))
+      .filter(({ points }) => points > 0)
+      .map(({ resource, points }) => exportOne(exporter, resource, points, options)),
+  );
+  const failed = outcomes.filter((outcome) => outcome.outcome === 'failed');
+  const [first] = failed;
+  if (first === undefined) return { outcome: 'sent', points: sumPoints(outcomes) };
+  return { outcome: 'failed', points: sumPoints(failed), error: first.error };
+}
+
+function sumPoints(outcomes: readonly ExportOutcome[]): number {
+  return outcomes.reduce((sum, { points }) => sum + points, 0);
+}
+
+async function exportOne(
+  exporter: PushMetricExporter,
+  resource: ResourceMetrics,
+  points: number,
+  options: AdapterOptions,
+): Promise<ExportOutcome> {
+  const result = await within(call(exporter, resource), options.timeoutMs, options.clock, 'late' as const);
+  if (result === 'late') {
+    return { outcome: 'failed', points, error: new AgentError('export_retryable', COMPONENT, 'export took too long') };
+  }
+  if (result.code === ExportResultCode.SUCCESS) return { outcome: 'sent', points };
+  const error = AgentError.from(result.error ?? new Error('export failed without a reason'), 'export_permanent', COMPONENT);
+  return { outcome: 'failed', points, error };
+}
+
+function call(exporter: PushMetricExporter, resource: ResourceMetrics): Promise<ExportResult> {
+  return new Promise((resolve) => {
+    try {
+      exporter.export(resource, resolve);
+    } catch (thrown) {
+      resolve({ code: ExportResultCode.FAILED, error: AgentError.from(thrown, 'internal', COMPONENT) });
+    }
+  });
+}

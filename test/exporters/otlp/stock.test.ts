@@ -1,0 +1,159 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ExportResultCode } from '@opentelemetry/core';
+import type { ExportResult } from '@opentelemetry/core';
+import { ProtobufMetricsSerializer } from '@opentelemetry/otlp-transformer';
+import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import { afterEach, describe, expect, it } from 'vitest';
+import { loadStockExporter } from '../../../exporters/otlp/stock-clients.ts';
+import { adaptPushMetricExporter } from '../../../exporters/otlp/stock.ts';
+import { systemClock } from '../../../src/host.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { everyKind, gauge, point, resourceMetrics } from './batches.ts';
+
+class FakeSdkExporter implements PushMetricExporter {
+  readonly calls: { readonly metrics: ResourceMetrics; readonly done: (result: ExportResult) => void }[] = [];
+  flushes = 0;
+  shutdowns = 0;
+
+  export(metrics: ResourceMetrics, done: (result: ExportResult) => void): void {
+    this.calls.push({ metrics, done });
+  }
+
+  async forceFlush(): Promise<void> {
+    this.flushes += 1;
+  }
+
+  async shutdown(): Promise<void> {
+    this.shutdowns += 1;
+  }
+
+  finish(...codes: readonly ExportResultCode[]): void {
+    for (const [index, code] of codes.entries()) this.calls[index]?.done({ code });
+  }
+}
+
+const SUCCESS = ExportResultCode.SUCCESS;
+const FAILED = ExportResultCode.FAILED;
+
+async function adapted(fake: PushMetricExporter, clock = new ManualClock()) {
+  const exporter = adaptPushMetricExporter(Promise.resolve(fake), { id: 'otlp', timeoutMs: 1000, clock });
+  await Promise.resolve();
+  return exporter;
+}
+
+describe('adaptPushMetricExporter', () => {
+  it('calls the SDK exporter once for each resource, in order, before it first awaits', async () => {
+    const fake = new FakeSdkExporter();
+    const exporter = await adapted(fake);
+    const outcome = exporter.export({ resourceMetrics: everyKind() });
+    expect(fake.calls.map(({ metrics }) => metrics.resource.attributes['process.pid'])).toEqual([undefined, 4242, 4243]);
+    fake.finish(SUCCESS, SUCCESS, SUCCESS);
+    expect(await outcome).toEqual({ outcome: 'sent', points: 13 });
+  });
+
+  it('does not call it for a resource without points', async () => {
+    const fake = new FakeSdkExporter();
+    const exporter = await adapted(fake);
+    expect(await exporter.export({ resourceMetrics: [resourceMetrics({}, [])] })).toEqual({ outcome: 'sent', points: 0 });
+    expect(fake.calls).toEqual([]);
+  });
+
+  it('reports the points of the resources that failed', async () => {
+    const fake = new FakeSdkExporter();
+    const exporter = await adapted(fake);
+    const outcome = exporter.export({ resourceMetrics: everyKind() });
+    fake.finish(FAILED, SUCCESS, FAILED);
+    expect(await outcome).toMatchObject({ outcome: 'failed', points: 9, error: { code: 'export_permanent', component: 'otlp' } });
+  });
+
+  it('gives up after the timeout', async () => {
+    const fake = new FakeSdkExporter();
+    const clock = new ManualClock();
+    const exporter = await adapted(fake, clock);
+    const outcome = exporter.export({ resourceMetrics: everyKind().slice(0, 1) });
+    await clock.advance(1000);
+    expect(await outcome).toMatchObject({ outcome: 'failed', points: 8, error: { code: 'export_retryable' } });
+  });
+
+  it('turns an exporter that throws into a failure', async () => {
+    const fake = new FakeSdkExporter();
+    fake.export = () => {
+      throw new Error('broken');
+    };
+    const exporter = await adapted(fake);
+    const outcome = await exporter.export({ resourceMetrics: everyKind() });
+    expect(outcome).toMatchObject({ outcome: 'failed', points: 13, error: { code: 'internal', message: 'broken' } });
+  });
+
+  it('copies a batch that arrives before the exporter is loaded', async () => {
+    const fake = new FakeSdkExporter();
+    const loading = Promise.withResolvers<PushMetricExporter>();
+    const exporter = adaptPushMetricExporter(loading.promise, { id: 'otlp', timeoutMs: 1000, clock: new ManualClock() });
+    const live = { ...point(1) };
+    const outcome = exporter.export({ resourceMetrics: [resourceMetrics({}, [gauge('live', [live])])] });
+    live.value = 2;
+    loading.resolve(fake);
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(fake.calls[0]?.metrics.scopeMetrics[0]?.metrics[0]?.dataPoints[0]?.value).toBe(1);
+    fake.finish(SUCCESS);
+    expect(await outcome).toEqual({ outcome: 'sent', points: 1 });
+  });
+
+  it('reports an exporter that cannot be loaded', async () => {
+    const failing = Promise.reject<PushMetricExporter>(new Error('not installed'));
+    const exporter = adaptPushMetricExporter(failing, { id: 'otlp', timeoutMs: 1000, clock: new ManualClock() });
+    expect(await exporter.export({ resourceMetrics: everyKind() })).toMatchObject({ outcome: 'failed', points: 13 });
+    await exporter.flush(10);
+    await exporter[Symbol.asyncDispose]();
+  });
+
+  it('flushes and shuts down, once', async () => {
+    const fake = new FakeSdkExporter();
+    const exporter = await adapted(fake);
+    await exporter.flush(10);
+    await exporter[Symbol.asyncDispose]();
+    await exporter[Symbol.asyncDispose]();
+    expect([fake.flushes, fake.shutdowns]).toEqual([1, 1]);
+  });
+});
+
+describe('stock exporters over the wire', () => {
+  let server: Server | undefined;
+  afterEach(async () => {
+    const closing = server;
+    server = undefined;
+    if (closing !== undefined) await new Promise((resolve) => closing.close(resolve));
+  });
+
+  it.each(['http/protobuf', 'http/json'] as const)('%s sends what its serializer makes', async (protocol) => {
+    const bodies: { readonly body: Buffer; readonly headers: IncomingMessage['headers'] }[] = [];
+    server = createServer((request: IncomingMessage, response: ServerResponse) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        bodies.push({ body: Buffer.concat(chunks), headers: request.headers });
+        response.end();
+      });
+    });
+    await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const stock = loadStockExporter({
+      id: 'otlp',
+      endpoint: `http://127.0.0.1:${port}/v1/metrics`,
+      protocol,
+      headers: { 'x-tenant': 'a' },
+      compression: 'none',
+      timeoutMs: 5000,
+      temporality: 'cumulative',
+    });
+    await using exporter = adaptPushMetricExporter(stock, { id: 'otlp', timeoutMs: 5000, clock: systemClock });
+    const [first] = everyKind();
+    if (first === undefined) throw new Error('no resource');
+    expect(await exporter.export({ resourceMetrics: [first] })).toEqual({ outcome: 'sent', points: 8 });
+    expect(bodies.map(({ headers }) => headers['x-tenant'])).toEqual(['a']);
+    if (protocol === 'http/protobuf') expect(bodies[0]?.body).toEqual(Buffer.from(ProtobufMetricsSerializer.serializeRequest(first) ?? []));
+  });
+});
