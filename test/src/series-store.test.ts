@@ -1,0 +1,229 @@
+import { describe, expect, it } from 'vitest';
+import { SUSPENDED_ENTITY_RETENTION_MS } from '../../src/series-store.ts';
+import { MAX_ATTRIBUTE_LENGTH } from '../../src/series.ts';
+import { HOST, T0_MS, TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
+
+const { utilization, executions, memory, optional } = TEST_METRICS;
+
+describe('SeriesStore', () => {
+  it('scales gauges, adds tallies once, and stamps the time of the sample', () => {
+    const store = testStore();
+    for (const second of [1, 2]) {
+      store.apply(cycle(second), (recorder) => {
+        recorder.set(utilization, 50, { core: 0 });
+        recorder.add(executions, 10, { outcome: 'completed' });
+      });
+    }
+    expect(flatten(store.collect())).toEqual([
+      { metric: 'test.utilization', attributes: { core: 0 }, value: 0.5, startSecond: 0, endSecond: 2 },
+      { metric: 'test.executions', attributes: { outcome: 'completed' }, value: 20, startSecond: 0, endSecond: 2 },
+    ]);
+  });
+
+  it('collecting twice between two samples changes nothing', () => {
+    const store = testStore();
+    store.apply(cycle(1), (recorder) => recorder.add(executions, 10, { outcome: 'completed' }));
+    const first = flatten(store.collect());
+    expect(flatten(store.collect())).toEqual(first);
+  });
+
+  it('keeps attribute objects, descriptors and points identical over cycles, so that encoders may cache by them', () => {
+    const store = testStore();
+    const record = (second: number) => store.apply(cycle(second), (recorder) => recorder.set(utilization, second, { core: 0 }));
+    record(1);
+    const before = store.collect()[0]?.scopeMetrics[0]?.metrics[0];
+    const point = before?.dataPoints[0];
+    const attributes = point?.attributes;
+    record(2);
+    const after = store.collect()[0]?.scopeMetrics[0]?.metrics[0];
+    expect(after).toBe(before);
+    expect(after?.dataPoints[0]).toBe(point);
+    expect(point?.attributes).toBe(attributes);
+    expect(Object.isFrozen(attributes)).toBe(true);
+  });
+
+  it('drops a gauge in the cycle that does not see it, and keeps a hidden counter total for its return', () => {
+    const store = testStore();
+    store.apply(cycle(1), (recorder) => {
+      recorder.set(utilization, 1, { core: 0 });
+      recorder.set(utilization, 2, { core: 1 });
+      recorder.add(executions, 5, { outcome: 'completed' });
+    });
+    store.apply(cycle(2), (recorder) => recorder.set(utilization, 3, { core: 1 }));
+    expect(flatten(store.collect()).map(({ attributes }) => attributes)).toEqual([{ core: 1 }]);
+    store.apply(cycle(3), (recorder) => recorder.add(executions, 1, { outcome: 'completed' }));
+    expect(flatten(store.collect())).toEqual([
+      { metric: 'test.executions', attributes: { outcome: 'completed' }, value: 6, startSecond: 0, endSecond: 3 },
+    ]);
+  });
+
+  it('removes points that were not renewed in time, and totals continue when the source returns', () => {
+    const store = testStore();
+    store.apply(cycle(1, runtime('a')), (recorder) => recorder.add(executions, 5, { outcome: 'completed' }));
+    expect([...store.expire(2_000)]).toEqual([]);
+    expect([...store.expire(2_500)]).toEqual(['neuroncore_counters']);
+    expect(flatten(store.collect())).toEqual([]);
+    expect([...store.expire(9_000)]).toEqual([]);
+    store.apply(cycle(10, runtime('a')), (recorder) => recorder.add(executions, 2, { outcome: 'completed' }));
+    expect(flatten(store.collect())).toEqual([
+      { metric: 'test.executions', attributes: { outcome: 'completed' }, value: 7, startSecond: 0, endSecond: 10 },
+    ]);
+  });
+
+  it('forgets the totals of a process that ended: a new process with the same tag starts from zero', () => {
+    const store = testStore();
+    store.apply(cycle(1, runtime('a')), (recorder) => recorder.add(executions, 5, { outcome: 'completed' }));
+    store.apply(cycle(1, runtime('b')), (recorder) => recorder.add(executions, 7, { outcome: 'completed' }));
+    expect(store.retainRuntimes(new Set(['b']))).toBe(1);
+    expect(flatten(store.collect()).map(({ value }) => value)).toEqual([7]);
+    store.apply(cycle(2, runtime('a')), (recorder) => recorder.add(executions, 1, { outcome: 'completed' }));
+    expect(flatten(store.collect()).map(({ value, startSecond }) => [value, startSecond])).toEqual([
+      [7, 0],
+      [1, 1],
+    ]);
+  });
+
+  it('forgets suspended processes after the retention time', () => {
+    const store = testStore();
+    store.apply(cycle(1, runtime('a')), (recorder) => recorder.add(executions, 5, { outcome: 'completed' }));
+    store.expire(5_000);
+    expect(store.size).toBe(1);
+    store.expire(1_001 + SUSPENDED_ENTITY_RETENTION_MS);
+    expect(store.size).toBe(0);
+  });
+
+  it('takes a falling total as a reset: the value is the new total, the start moves to the last sample', () => {
+    const store = testStore();
+    const totals = [100, 150, 30, 40];
+    const seen = totals.map((total, index) => {
+      store.apply(cycle(index + 1), (recorder) => recorder.total(executions, total, { outcome: 'completed' }, T0_MS - 60_000));
+      return flatten(store.collect()).map(({ value, startSecond }) => [value, startSecond])[0];
+    });
+    expect(seen).toEqual([
+      [100, -60],
+      [150, -60],
+      [30, 2],
+      [40, 2],
+    ]);
+  });
+
+  it.each([
+    ['NaN', Number.NaN],
+    ['infinity', Number.POSITIVE_INFINITY],
+    ['a fraction where the row says int', 1.5],
+    ['beyond 2^53', 2 ** 53],
+    ['negative where it counts', -1],
+  ])('refuses %s, counts it, and keeps the rest', (_name, bad) => {
+    const store = testStore();
+    const result = store.apply(cycle(1), (recorder) => {
+      recorder.add(executions, bad, { outcome: 'bad' });
+      recorder.add(executions, 1, { outcome: 'good' });
+    });
+    expect(result.failures.map(({ code }) => code)).toEqual(['source_malformed']);
+    expect(flatten(store.collect()).map(({ attributes }) => attributes['outcome'])).toEqual(['good']);
+  });
+
+  it('counts two points of one cycle with the same attributes as a failure, never sums them', () => {
+    const store = testStore();
+    const result = store.apply(cycle(1), (recorder) => {
+      recorder.set(memory, 1, { core: 0 });
+      recorder.set(memory, 2, { core: 0 });
+    });
+    expect(result.failures.map(({ code }) => code)).toEqual(['internal']);
+    expect(flatten(store.collect()).map(({ value }) => value)).toEqual([1]);
+  });
+
+  it('keeps what was recorded when a receiver throws, and reports the failure', () => {
+    const store = testStore();
+    const result = store.apply(cycle(1), (recorder) => {
+      recorder.set(utilization, 1, { core: 0 });
+      throw new Error('broken receiver');
+    });
+    expect(result.failures.map(({ code, message }) => [code, message])).toEqual([['internal', 'broken receiver']]);
+    expect(flatten(store.collect())).toHaveLength(1);
+  });
+
+  it('never sends a series back in time when the wall clock is set back', () => {
+    const store = testStore();
+    store.apply(cycle(100), (recorder) => recorder.set(utilization, 1, { core: 0 }));
+    store.apply(cycle(101, HOST, { sampledAtMs: T0_MS - 3_600_000 }), (recorder) => recorder.set(utilization, 2, { core: 0 }));
+    expect(flatten(store.collect()).map(({ endSecond, value }) => [endSecond, value])).toEqual([[100, 0.02]]);
+  });
+
+  it('refuses new series at the limit, within one cycle too, and takes them again when others are gone', () => {
+    const store = testStore({ maxSeries: 3 });
+    const record = (second: number, cores: readonly number[]) =>
+      store.apply(cycle(second), (recorder) => {
+        for (const core of cores) recorder.set(utilization, core, { core });
+      });
+    expect(record(1, [0, 1, 2, 3, 4]).overLimit).toBe(2);
+    expect(store.size).toBe(3);
+    record(2, [0]);
+    expect(store.size).toBe(1);
+    expect(record(3, [0, 5, 6]).overLimit).toBe(0);
+  });
+
+  it('cuts attribute values at the documented length', () => {
+    const store = testStore();
+    store.apply(cycle(1), (recorder) => recorder.add(executions, 1, { outcome: 'x'.repeat(1_000_000) }));
+    expect(flatten(store.collect())[0]?.attributes['outcome']).toBe('x'.repeat(MAX_ATTRIBUTE_LENGTH));
+  });
+
+  it('records disabled metrics only when they are switched on', () => {
+    const off = testStore();
+    off.apply(cycle(1), (recorder) => recorder.set(optional, 1, {}));
+    expect(flatten(off.collect())).toEqual([]);
+    const on = testStore({ isEnabled: () => true });
+    on.apply(cycle(1), (recorder) => recorder.set(optional, 1, {}));
+    expect(flatten(on.collect())).toHaveLength(1);
+  });
+
+  it('gives the host and each process a resource of its own; the user has the last word on attributes', () => {
+    const store = testStore({ resource: { 'service.name': 'mine', 'host.id': 'by-user' } });
+    store.apply(cycle(1), (recorder) => {
+      recorder.resource({ 'host.id': 'i-1', 'host.type': 'trn1.2xlarge', 'cloud.region': undefined });
+      recorder.set(utilization, 1, { core: 0 });
+    });
+    store.apply(cycle(1, runtime('a', { 'process.pid': 42 })), (recorder) => recorder.set(utilization, 2, { core: 0 }));
+    expect(store.collect().map(({ resource }) => resource.attributes)).toEqual([
+      { 'service.name': 'mine', 'host.id': 'by-user', 'host.type': 'trn1.2xlarge' },
+      { 'service.name': 'mine', 'host.id': 'by-user', 'host.type': 'trn1.2xlarge', 'process.pid': 42 },
+    ]);
+  });
+
+  it('keeps a resource identical until something about it changes', () => {
+    const store = testStore();
+    const contribute = (second: number, id: string) => store.apply(cycle(second), (recorder) => recorder.resource({ 'host.id': id }));
+    contribute(1, 'a');
+    const first = store.hostResource;
+    contribute(2, 'a');
+    expect(store.hostResource).toBe(first);
+    contribute(3, 'b');
+    expect(store.hostResource.attributes['host.id']).toBe('b');
+  });
+
+  it('returns only groups with a newer cycle when asked with `after`', () => {
+    const store = testStore();
+    store.apply(cycle(1), (recorder) => recorder.set(utilization, 1, { core: 0 }));
+    const after = store.sequence;
+    store.apply(cycle(2, runtime('a'), { group: 'memory_used' }), (recorder) => recorder.set(memory, 1, { core: 0 }));
+    expect(flatten(store.collect({ after })).map(({ metric }) => metric)).toEqual(['test.memory.usage']);
+    expect(flatten(store.collect({ after: store.sequence }))).toEqual([]);
+  });
+
+  it('stays flat while thousands of processes come and go', () => {
+    const store = testStore({ maxSeries: 1_000 });
+    let refused = 0;
+    for (let second = 1; second <= 2_000; second += 1) {
+      const key = `pid-${second}`;
+      store.retainRuntimes(new Set([key]));
+      refused += store.apply(cycle(second, runtime(key)), (recorder) => {
+        for (let core = 0; core < 32; core += 1) recorder.set(utilization, core, { core });
+        recorder.add(executions, 1, { outcome: 'completed' });
+      }).overLimit;
+    }
+    expect(refused).toBe(0);
+    expect(store.size).toBe(33);
+    expect(flatten(store.collect())).toHaveLength(33);
+  });
+});

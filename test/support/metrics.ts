@@ -1,0 +1,114 @@
+import { defineMetrics } from '../../src/metric-table.ts';
+import { SeriesStore } from '../../src/series-store.ts';
+import type { Cycle, EntityRef, SeriesStoreOptions } from '../../src/series-store.ts';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
+
+/** A small table with every instrument, for tests of the store, the readers and the exporters. */
+export const TEST_METRICS = defineMetrics('neuroncore_counters', {
+  utilization: {
+    name: 'test.utilization',
+    unit: '1',
+    instrument: 'gauge',
+    valueType: 'double',
+    attributes: { core: 'int' },
+    description: 'Share of the period one core was busy.',
+    enabled: true,
+    source: { path: 'utilization', scale: 0.01, document: 'test' },
+  },
+  executions: {
+    name: 'test.executions',
+    unit: '{execution}',
+    instrument: 'counter',
+    valueType: 'int',
+    attributes: { outcome: 'string' },
+    description: 'Executions by outcome.',
+    enabled: true,
+    source: { path: 'executions' },
+  },
+  memory: {
+    name: 'test.memory.usage',
+    unit: 'By',
+    instrument: 'up_down_counter',
+    valueType: 'int',
+    attributes: { core: 'int' },
+    description: 'Bytes held by one core.',
+    enabled: true,
+    source: { path: 'memory' },
+  },
+  latency: {
+    name: 'test.latency',
+    unit: 's',
+    instrument: 'histogram',
+    valueType: 'double',
+    attributes: {},
+    description: 'Time of one execution.',
+    enabled: true,
+    source: { path: 'latency' },
+  },
+  optional: {
+    name: 'test.optional',
+    unit: '1',
+    instrument: 'gauge',
+    valueType: 'double',
+    attributes: {},
+    description: 'A metric that is off by default.',
+    enabled: false,
+    source: { path: 'optional' },
+  },
+});
+
+export const HOST: EntityRef = { kind: 'host' };
+
+export function runtime(key: string, attributes: Readonly<Record<string, string | number>> = { 'process.pid': 1 }): EntityRef {
+  return { kind: 'runtime', key, attributes };
+}
+
+export function testStore(options: Partial<SeriesStoreOptions> = {}): SeriesStore {
+  return new SeriesStore({
+    version: '0',
+    resource: { 'service.name': 'test' },
+    maxSeries: 10_000,
+    isEnabled: (metric) => metric.enabled,
+    ...options,
+  });
+}
+
+export const T0_MS = Date.UTC(2026, 0, 1);
+
+/** A cycle of `neuroncore_counters`, `second` seconds after T0, covering the second before it. */
+export function cycle(second: number, entity: EntityRef = HOST, overrides: Partial<Cycle> = {}): Cycle {
+  return {
+    entity,
+    group: 'neuroncore_counters',
+    sampledAtMs: T0_MS + second * 1000,
+    talliesSinceMs: T0_MS + (second - 1) * 1000,
+    monotonicMs: second * 1000,
+    lifetimeMs: 1500,
+    ...overrides,
+  };
+}
+
+export interface FlatPoint {
+  readonly metric: string;
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly value: unknown;
+  readonly startSecond: number;
+  readonly endSecond: number;
+}
+
+/** Every point with its metric's name, times in seconds after T0. */
+export function flatten(resourceMetrics: readonly ResourceMetrics[]): FlatPoint[] {
+  return resourceMetrics.flatMap(({ scopeMetrics }) =>
+    scopeMetrics.flatMap(({ metrics }) =>
+      metrics.flatMap((metric) =>
+        metric.dataPoints.map((point) => ({
+          metric: metric.descriptor.name,
+          attributes: { ...point.attributes },
+          value: point.value,
+          startSecond: (point.startTime[0] * 1e9 + point.startTime[1]) / 1e9 - T0_MS / 1000,
+          endSecond: (point.endTime[0] * 1e9 + point.endTime[1]) / 1e9 - T0_MS / 1000,
+        })),
+      ),
+    ),
+  );
+}
