@@ -116,6 +116,9 @@ function report(): void {
   if (bytes.length > MAX_BUNDLE_BYTES) throw new Error(`bundle has ${bytes.length} bytes, more than ${MAX_BUNDLE_BYTES}`);
   const printed = execFileSync(process.execPath, [bundlePath, '--version'], { encoding: 'utf8' }).trim();
   if (!printed.includes(version)) throw new Error(`bundle says it is ${JSON.stringify(printed)}, expected ${version}`);
-  const kibibytes = (size: number): string => `${(size / 1024).toFixed(0)} KiB`;
   console.log(`dist/neuron-otel.cjs ${printed}: ${kibibytes(bytes.length)}, ${kibibytes(gzipSync(bytes).length)} compressed`);
+}
+
+function kibibytes(size: number): string {
+  return `${(size / 1024).toFixed(0)} KiB`;
 }

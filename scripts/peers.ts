@@ -1,0 +1,163 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+
+/** Programs of others that the end-to-end tests and benchmarks run next to the agent. */
+export const PEER_NAMES = ['collector', 'prometheus', 'promtool', 'node-exporter', 'python'] as const;
+export type PeerName = (typeof PEER_NAMES)[number];
+
+/** A peer that could not be had: what was tried, and what a person can do. */
+export interface MissingPeer {
+  readonly name: PeerName;
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+export interface PreparedPeers {
+  /** Absolute paths of executables. */
+  readonly paths: ReadonlyMap<PeerName, string>;
+  readonly missing: readonly MissingPeer[];
+}
+
+const root = resolve(import.meta.dirname, '..');
+const peersFolder = join(root, '.peers');
+const collectorSource = join(root, 'test/e2e/collector');
+const requirements = join(root, 'test/e2e/requirements.txt');
+
+const DEBIAN_PROGRAMS = {
+  prometheus: { package: 'prometheus', program: 'prometheus' },
+  promtool: { package: 'prometheus', program: 'promtool' },
+  'node-exporter': { package: 'prometheus-node-exporter', program: 'prometheus-node-exporter' },
+} as const;
+
+/**
+ * Makes the named peers ready, building or downloading what is absent into `.peers/`. Needs no root, starts no service.
+ * What is there already is used as it is, so the second call is fast.
+ */
+export function preparePeers(names: readonly PeerName[] = PEER_NAMES, log: (line: string) => void = () => {}): PreparedPeers {
+  const paths = new Map<PeerName, string>();
+  const missing: MissingPeer[] = [];
+  mkdirSync(peersFolder, { recursive: true });
+  for (const name of names) {
+    try {
+      paths.set(name, preparePeer(name, log));
+    } catch (error) {
+      missing.push({ name, problem: error instanceof Error ? error.message : String(error), remedy: remedyFor(name) });
+    }
+  }
+  return { paths, missing };
+}
+
+function preparePeer(name: PeerName, log: (line: string) => void): string {
+  switch (name) {
+    case 'collector':
+      return collector(log);
+    case 'python':
+      return pythonEnvironment(log);
+    case 'prometheus':
+    case 'promtool':
+    case 'node-exporter':
+      return debianProgram(DEBIAN_PROGRAMS[name], log);
+  }
+}
+
+function remedyFor(name: PeerName): string {
+  switch (name) {
+    case 'collector':
+      return 'install Go 1.26 or newer; its module proxy must be reachable';
+    case 'python':
+      return 'install Python 3.9 or newer with venv and pip (Debian: apt-get install python3-venv)';
+    case 'prometheus':
+    case 'promtool':
+    case 'node-exporter':
+      return `put ${DEBIAN_PROGRAMS[name].program} into PATH (Debian: apt-get install --no-install-recommends ${DEBIAN_PROGRAMS[name].package})`;
+  }
+}
+
+/** The Collector of `test/e2e/collector`, built again when its sources change. */
+function collector(log: (line: string) => void): string {
+  const binary = join(peersFolder, 'otelcol');
+  const hash = createHash('sha256');
+  for (const file of ['go.mod', 'go.sum', 'main.go']) hash.update(readFileSync(join(collectorSource, file)));
+  return onceFor(binary, hash.digest('hex'), () => {
+    log('building the OpenTelemetry Collector (a minute or two)');
+    run('go', ['build', '-mod=readonly', '-trimpath', '-o', binary, '.'], { cwd: collectorSource, env: { CGO_ENABLED: '0' } });
+  });
+}
+
+function pythonEnvironment(log: (line: string) => void): string {
+  const folder = join(peersFolder, 'python');
+  const python = join(folder, 'bin/python');
+  return onceFor(python, createHash('sha256').update(readFileSync(requirements)).digest('hex'), () => {
+    log('installing prometheus-client into a Python environment');
+    rmSync(folder, { recursive: true, force: true });
+    run('python3', ['-m', 'venv', folder]);
+    run(python, ['-m', 'pip', 'install', '--quiet', '--requirement', requirements]);
+  });
+}
+
+/** Debian's own build from PATH, or unpacked from the package with an apt state of our own. */
+function debianProgram(wanted: { readonly package: string; readonly program: string }, log: (line: string) => void): string {
+  const installed = findInPath(wanted.program);
+  if (installed !== undefined) return installed;
+  const unpacked = join(peersFolder, 'debian');
+  const program = join(unpacked, 'usr/bin', wanted.program);
+  if (existsSync(program)) return program;
+
+  log(`downloading Debian's package ${wanted.package}`);
+  const apt = join(peersFolder, 'apt');
+  const lists = join(apt, 'lists');
+  mkdirSync(join(lists, 'partial'), { recursive: true });
+  mkdirSync(join(apt, 'archives/partial'), { recursive: true });
+  const state = ['-o', `Dir::State::Lists=${lists}`, '-o', `Dir::Cache=${apt}`, '-o', 'APT::Sandbox::User=root'];
+  if (!readdirSync(lists).some((file) => file.includes('Packages'))) run('apt-get', [...state, '-q', 'update']);
+  run('apt-get', [...state, '-q', 'download', wanted.package], { cwd: apt });
+  const archive = readdirSync(apt).find((file) => file.startsWith(`${wanted.package}_`) && file.endsWith('.deb'));
+  if (archive === undefined) throw new Error(`apt-get downloaded no ${wanted.package}`);
+  run('dpkg-deb', ['-x', join(apt, archive), unpacked]);
+  rmSync(join(apt, archive));
+  if (!existsSync(program)) throw new Error(`${wanted.package} has no ${wanted.program}`);
+  return program;
+}
+
+/** Runs `make` unless `product` was made for the same `key` before. */
+function onceFor(product: string, key: string, make: () => void): string {
+  const stamp = join(peersFolder, `${product.slice(peersFolder.length + 1).replaceAll('/', '-')}.stamp`);
+  if (existsSync(product) && existsSync(stamp) && readFileSync(stamp, 'utf8') === key) return product;
+  make();
+  writeFileSync(stamp, key);
+  return product;
+}
+
+function findInPath(program: string): string | undefined {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const candidate = join(folder, program);
+    try {
+      accessSync(candidate, constants.X_OK);
+      return candidate;
+    } catch {
+      // Not in this folder: the next one may have it.
+    }
+  }
+  return undefined;
+}
+
+function run(
+  command: string,
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): void {
+  const result = spawnSync(command, args, {
+    cwd: options.cwd ?? root,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    timeout: 20 * 60_000,
+  });
+  if (result.error !== undefined) throw new Error(`${command}: ${result.error.message}`, { cause: result.error });
+  if (result.status !== 0) {
+    const output = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-15).join('\n');
+    throw new Error(`${command} ${args.join(' ')} ended with ${result.status ?? result.signal}:\n${output}`);
+  }
+}
