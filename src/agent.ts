@@ -40,6 +40,8 @@ export interface AgentOptions {
 
 /** How long a source may take before the other groups go on without it. */
 const SOURCE_DEADLINE_MS = 5_000;
+/** Sources that answer within this time share one report and one tick. */
+const GATHER_MS = 250;
 /** A live stream is not read on before every exporter has taken the last record, but no longer than this. */
 const EXPORTERS_TAKE_MS = 1_000;
 /** Everything that is pending must be sent within this time after a stop was asked for. */
@@ -54,9 +56,10 @@ export class Agent {
   readonly #readers: readonly TickReader[];
   readonly #pullReader: PullReader;
   readonly #provider: MeterProvider;
-  readonly #schedulers: AsyncDisposable[] = [];
+  readonly #schedulers: { [Symbol.asyncDispose](): Promise<void> }[] = [];
   readonly #life = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
+  readonly #reading = new Set<PullSource>();
   #hasCollected = false;
   #streamIsDown = false;
   #disposed: Promise<void> | undefined;
@@ -194,18 +197,37 @@ export class Agent {
     await withDeadline(this.#options.clock, taken, EXPORTERS_TAKE_MS);
   }
 
-  /** Groups are due: every source that serves some of them is asked once, then the report and the readers follow. */
+  /**
+   * Groups are due: every source that serves some of them is asked once, then the report and the readers follow.
+   * A source that is slow delays nobody: its data follow in a tick of their own, and it is not asked again meanwhile.
+   */
   async #pull(due: ReadonlySet<MetricGroup>): Promise<void> {
-    const assignments = this.#ladder.assign(due);
     const recorded = new Set<MetricGroup>();
-    const reads = [...assignments].map(async ([source, groups]) => {
-      const batch = await this.#read(source, groups);
-      if (batch === undefined) return;
-      // The stream may have come back while this source was read.
-      const stillMine = (group: MetricGroup): boolean => !this.#ladder.streamServes(group);
-      for (const group of this.#options.collection.apply(batch, stillMine)) recorded.add(group);
+    let gathering = true;
+    const reads = [...this.#ladder.assign(due)].map(async ([source, groups]) => {
+      if (this.#reading.has(source)) return;
+      const groupsOfSource = await this.#readAndApply(source, groups);
+      if (gathering) for (const group of groupsOfSource) recorded.add(group);
+      else this.#publishPulled(groupsOfSource);
     });
-    await Promise.all(reads);
+    await withDeadline(
+      this.#options.clock,
+      Promise.all(reads).then(() => {}),
+      GATHER_MS,
+    );
+    gathering = false;
+    this.#publishPulled(recorded);
+  }
+
+  async #readAndApply(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadonlySet<MetricGroup>> {
+    this.#reading.add(source);
+    const batch = await this.#read(source, groups);
+    this.#reading.delete(source);
+    // The stream may have come back while this source was read.
+    return batch === undefined ? new Set() : this.#options.collection.apply(batch, (group) => !this.#ladder.streamServes(group));
+  }
+
+  #publishPulled(recorded: ReadonlySet<MetricGroup>): void {
     if (recorded.size === 0) return;
     this.#hasCollected = true;
     if (this.#options.stream === undefined || this.#streamIsDown)

@@ -1,4 +1,4 @@
 import packageJson from '../package.json' with { type: 'json' };
 
-/** Version of the agent; the bundle carries it as a constant. */
+/** Version of the agent, as `--version`, resources and scopes show it. */
 export const VERSION: string = packageJson.version;
