@@ -1,0 +1,41 @@
+import type { Receiver, Recorder } from '../../src/receiver.ts';
+import type { GroupReading, NumberMap } from '../../src/report.ts';
+import { metrics } from './metrics.ts';
+
+export const receiver: Receiver<'execution_stats'> = { group: 'execution_stats', metrics, receive };
+
+type LatencyKind = 'total' | 'device';
+
+function receive(reading: GroupReading<'execution_stats'>, recorder: Recorder): void {
+  const { error_summary: errors, execution_summary: outcomes, latency_stats: latency } = reading.data;
+  // The keys are the vendor's and change between releases; each one present is a series, from its first zero on.
+  for (const [type, tally] of Object.entries(errors ?? {})) recorder.add(metrics.errors, tally, { 'error.type': type });
+  for (const [outcome, tally] of Object.entries(outcomes ?? {})) {
+    recorder.add(metrics.executions, tally, { 'neuron.execution.outcome': outcome });
+  }
+  if (latency === undefined) return;
+  recordLatency('total', latency.total_latency, outcomes?.['completed'], recorder);
+  recordLatency('device', latency.device_latency, outcomes?.['completed'], recorder);
+}
+
+function recordLatency(kind: LatencyKind, percentiles: NumberMap | undefined, completed: number | undefined, recorder: Recorder): void {
+  const attributes = { 'neuron.latency.type': kind };
+  const quantiles = quantilesOf(percentiles ?? {}, recorder);
+  for (const [quantile, seconds] of quantiles) {
+    recorder.set(metrics.latency, seconds, { ...attributes, 'neuron.latency.quantile': String(quantile) });
+  }
+  // A period without a distribution still keeps the histogram in view: nothing was added, nothing ended.
+  if (quantiles.size === 0) recorder.distribution(metrics.duration, { count: 0, quantiles }, attributes);
+  else if (completed !== undefined) recorder.distribution(metrics.duration, { count: completed, quantiles }, attributes);
+}
+
+/** `p25` → 0.25. */
+function quantilesOf(percentiles: NumberMap, recorder: Recorder): ReadonlyMap<number, number> {
+  const quantiles = new Map<number, number>();
+  for (const [name, seconds] of Object.entries(percentiles)) {
+    const percent = /^p(\d{1,3}(?:\.\d{1,6})?)$/.exec(name)?.[1];
+    if (percent === undefined || Number(percent) > 100) recorder.fail('source_malformed', 'a latency percentile has an unknown name');
+    else quantiles.set(Number(percent) / 100, seconds);
+  }
+  return quantiles;
+}

@@ -1,0 +1,89 @@
+import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
+import type { GroupReading, LoadedModel, MemoryUsed, NumberMap, SubgraphMemory } from '../../src/report.ts';
+import { deviceOfCore, indexOf } from '../core-index.ts';
+import { contributePod } from '../placement.ts';
+import { isZeroFilled } from '../zero-filled.ts';
+import { metrics } from './metrics.ts';
+
+export const receiver: Receiver<'memory_used'> = { group: 'memory_used', metrics, receive };
+
+function receive(reading: GroupReading<'memory_used'>, recorder: Recorder, context: ReceiverContext): void {
+  const { data } = reading;
+  if (isZeroFilled(reading, valuesOf(data))) return;
+  if (data.host !== undefined) recorder.set(metrics.runtimeMemory, data.host, { 'neuron.memory.location': 'host' });
+  if (data.neuron_device !== undefined) recorder.set(metrics.runtimeMemory, data.neuron_device, { 'neuron.memory.location': 'device' });
+  for (const [category, usedBytes] of Object.entries(data.host_breakdown ?? {})) {
+    recorder.set(metrics.hostMemory, usedBytes, { 'neuron.memory.category': category });
+  }
+  recordCores(data, recorder, context);
+  if (data.loaded_models === undefined) return;
+  recordModelCount(data.loaded_models, recorder);
+  if (recorder.wants(metrics.modelMemory)) for (const model of data.loaded_models) recordModel(model, recorder, context);
+}
+
+function recordCores(data: MemoryUsed, recorder: Recorder, context: ReceiverContext): void {
+  const usedCores: number[] = [];
+  for (const [key, kinds] of Object.entries(data.neuroncore_memory_usage ?? {})) {
+    const core = indexOf(key, recorder);
+    if (core === undefined) continue;
+    const attributes = { 'neuron.device.index': deviceOfCore(core, context.facts), 'neuron.core.index': core };
+    for (const [category, usedBytes] of Object.entries(kinds)) {
+      recorder.set(metrics.coreMemory, usedBytes, { ...attributes, 'neuron.memory.category': category });
+    }
+    if (Object.values(kinds).some((usedBytes) => usedBytes > 0)) usedCores.push(core);
+  }
+  contributePod(recorder, usedCores, context.facts);
+}
+
+function recordModelCount(models: readonly LoadedModel[], recorder: Recorder): void {
+  const running = models.filter((model) => model.is_running === true).length;
+  recorder.set(metrics.modelCount, running, { 'neuron.model.state': 'running' });
+  recorder.set(metrics.modelCount, models.length - running, { 'neuron.model.state': 'loaded' });
+}
+
+function recordModel(model: LoadedModel, recorder: Recorder, context: ReceiverContext): void {
+  for (const subgraph of model.subgraphs) {
+    const attributes = {
+      'neuron.device.index': subgraph.neuron_device_index,
+      'neuron.core.index': coreOf(subgraph, context),
+      'neuron.model.name': model.name,
+      'neuron.model.uuid': model.uuid,
+      'neuron.model.id': model.model_id,
+      'neuron.model.subgraph.name': subgraph.name,
+    };
+    for (const [location, category, usedBytes] of parts(subgraph)) {
+      recorder.set(metrics.modelMemory, usedBytes, {
+        ...attributes,
+        'neuron.memory.location': location,
+        'neuron.memory.category': category,
+      });
+    }
+  }
+}
+
+type Part = readonly [location: 'host' | 'device', category: string | undefined, usedBytes: number];
+
+/** Kinds where they are known, the total of a place where they are not: never both, so that sums hold. */
+function* parts(subgraph: SubgraphMemory): Iterable<Part> {
+  yield* partsOf('host', subgraph.host, subgraph.host_breakdown);
+  yield* partsOf('device', subgraph.neuron_device, subgraph.device_breakdown);
+}
+
+function* partsOf(location: 'host' | 'device', total: number | undefined, kinds: NumberMap | undefined): Iterable<Part> {
+  if (kinds !== undefined) for (const [category, usedBytes] of Object.entries(kinds)) yield [location, category, usedBytes];
+  else if (total !== undefined) yield [location, undefined, total];
+}
+
+/** neuron-monitor numbers a subgraph's core within its device; every other core index is host-wide. */
+function coreOf(subgraph: SubgraphMemory, context: ReceiverContext): number | undefined {
+  const coresPerDevice = context.facts.neuron_hardware_info?.neuroncore_per_device_count;
+  const { neuron_device_index: device, neuroncore_index: core } = subgraph;
+  if (coresPerDevice === undefined || device === undefined || core === undefined) return undefined;
+  return device * coresPerDevice + core;
+}
+
+function* valuesOf(data: MemoryUsed): Iterable<number | undefined> {
+  yield* [data.host, data.neuron_device, data.loaded_models?.length];
+  yield* Object.values(data.host_breakdown ?? {});
+  for (const kinds of Object.values(data.neuroncore_memory_usage ?? {})) yield* Object.values(kinds);
+}

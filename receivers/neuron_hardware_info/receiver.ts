@@ -1,0 +1,44 @@
+import type { Receiver, Recorder } from '../../src/receiver.ts';
+import type { GroupReading, NeuronHardwareInfo } from '../../src/report.ts';
+import { isZeroFilled } from '../zero-filled.ts';
+import { metrics } from './metrics.ts';
+
+export const receiver: Receiver<'neuron_hardware_info'> = { group: 'neuron_hardware_info', metrics, receive };
+
+/** The largest hosts have 16 devices; a count far beyond that is not believed. */
+const MAX_DEVICES = 256;
+
+function receive(reading: GroupReading<'neuron_hardware_info'>, recorder: Recorder): void {
+  const info = reading.data;
+  const { neuron_device_count: devices, neuroncore_per_device_count: coresPerDevice, neuron_device_memory_size: memoryBytes } = info;
+  if (Object.keys(info).length === 0 || isZeroFilled(reading, [devices, coresPerDevice, memoryBytes])) return;
+  if (devices !== undefined && devices > MAX_DEVICES) {
+    recorder.fail('source_malformed', 'the number of Neuron devices is not believable');
+    return;
+  }
+  recorder.resource(resourceOf(info));
+  if (devices !== undefined) recorder.set(metrics.deviceCount, devices, {});
+  if (devices !== undefined && coresPerDevice !== undefined) recorder.set(metrics.coreCount, devices * coresPerDevice, {});
+  if (devices !== undefined && memoryBytes !== undefined) {
+    for (let device = 0; device < devices; device += 1) recorder.set(metrics.deviceMemory, memoryBytes, { 'neuron.device.index': device });
+  }
+  recorder.set(metrics.legacyInfo, 1, {
+    'neuron.device.count': devices,
+    'neuron.device.core_count': coresPerDevice,
+    'neuron.device.memory_size': memoryBytes,
+  });
+}
+
+function resourceOf(info: NeuronHardwareInfo): Readonly<Record<string, string | number | undefined>> {
+  return {
+    'neuron.device.type': known(info.neuron_device_type),
+    'neuron.device.version': known(info.neuron_device_version),
+    'neuron.device.core_count': info.neuroncore_per_device_count,
+    'neuron.core.version': known(info.neuroncore_version),
+    'neuron.core.logical_config': info.logical_neuroncore_config,
+  };
+}
+
+function known(value: string | undefined): string | undefined {
+  return value === '' ? undefined : value;
+}

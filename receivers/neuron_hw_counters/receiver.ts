@@ -1,0 +1,52 @@
+import type { AttributesOf } from '../../src/metric-table.ts';
+import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
+import type { DeviceCounters, GroupReading, HostFacts } from '../../src/report.ts';
+import { isZeroFilled } from '../zero-filled.ts';
+import { metrics } from './metrics.ts';
+
+export const receiver: Receiver<'neuron_hw_counters'> = { group: 'neuron_hw_counters', metrics, receive };
+
+function receive(reading: GroupReading<'neuron_hw_counters'>, recorder: Recorder, context: ReceiverContext): void {
+  const devices = reading.data.neuron_devices ?? [];
+  // With an error, zeros would look like counters that were reset.
+  if (
+    isZeroFilled(
+      reading,
+      devices.flatMap(({ ecc }) => Object.values(ecc)),
+    )
+  )
+    return;
+  for (const device of devices) recordDevice(device, recorder, context);
+}
+
+function recordDevice(device: DeviceCounters, recorder: Recorder, context: ReceiverContext): void {
+  for (const [name, count] of Object.entries(device.ecc)) {
+    const [, memory, errorType] = /^(mem|sram)_ecc_(\w+)$/.exec(name) ?? [];
+    if (errorType === undefined) continue;
+    const attributes = attributesOf(device.neuron_device_index, memory === 'sram' ? 'SRAM' : deviceMemoryType(context.facts), errorType);
+    if (context.eccCounts === 'tally') recorder.add(metrics.errors, count, attributes);
+    else recorder.total(metrics.errors, count, attributes, context.bootTimeMs);
+  }
+}
+
+function attributesOf(
+  device: number,
+  memoryType: 'HBM' | 'DDR' | 'SRAM',
+  errorType: string,
+): AttributesOf<(typeof metrics.errors)['attributes']> {
+  return {
+    'hw.id': `neuron${device}:${memoryType.toLowerCase()}`,
+    'hw.type': 'memory',
+    'hw.parent': `neuron${device}`,
+    'hw.memory.type': memoryType,
+    'error.type': errorType,
+    'neuron.device.index': device,
+  };
+}
+
+/** Every Neuron device has HBM, except those of Inf1 (Neuron documentation, Inf1 architecture: DDR4). */
+function deviceMemoryType(facts: HostFacts): 'HBM' | 'DDR' {
+  const isInf1 =
+    facts.neuron_hardware_info?.neuron_device_type === 'inferentia' || facts.instance_info?.instance_type?.startsWith('inf1.') === true;
+  return isInf1 ? 'DDR' : 'HBM';
+}
