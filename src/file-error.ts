@@ -25,5 +25,6 @@ export function fileError(thrown: unknown, component: string): AgentError {
 
 /** `ENOENT` and the like; undefined when the error is not one of the operating system's. */
 export function errnoName(thrown: unknown): string | undefined {
-  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined;
+  if (!(thrown instanceof Error) || thrown instanceof AgentError || !('code' in thrown)) return undefined;
+  return typeof thrown.code === 'string' ? thrown.code : undefined;
 }

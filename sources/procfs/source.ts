@@ -1,0 +1,185 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentError } from '../../src/errors.ts';
+import { errnoName, fileError } from '../../src/file-error.ts';
+import type { Host } from '../../src/host.ts';
+import type { AnyGroupReading, MetricGroup, RuntimeRef } from '../../src/report.ts';
+import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
+import { bootTimeMs, startTimeMs } from './boot-time.ts';
+import { TICKS_PER_SECOND } from './counts.ts';
+import { parseCpuStat } from './cpu-stat.ts';
+import type { CpuStat } from './cpu-stat.ts';
+import { HostUsage } from './host-usage.ts';
+import { KeptFile } from './kept-file.ts';
+import { parseMemInfo } from './mem-info.ts';
+import { pageBytes } from './page-size.ts';
+import { parsePidStat } from './pid-stat.ts';
+import type { PidStat } from './pid-stat.ts';
+import { ProcessUsage } from './process-usage.ts';
+import type { Moment } from './process-usage.ts';
+
+export interface ProcfsOptions {
+  readonly host: Host;
+  /** The Neuron processes to read, asked at each read. */
+  readonly runtimes: () => readonly RuntimeRef[];
+}
+
+/**
+ * Host CPU, host memory and CPU of Neuron processes from `host.procRoot`, in neuron-monitor's shape and with its arithmetic.
+ * Every period is counted from the previous read of the same group. Reads are synchronous and never throw.
+ */
+export function createProcfsSource(options: ProcfsOptions): PullSource {
+  return new ProcfsSource(options);
+}
+
+class ProcfsSource implements PullSource {
+  readonly kind = 'pull';
+  readonly id = 'procfs';
+  readonly #options: ProcfsOptions;
+  readonly #bootTimeMs: number | undefined;
+  readonly #statFile: KeptFile;
+  readonly #memoryFile: KeptFile;
+  readonly #uptimeFile: KeptFile;
+  readonly #hostUsage = new HostUsage();
+  readonly #processUsage: ProcessUsage;
+  #memoryReadMs: number | undefined;
+
+  constructor(options: ProcfsOptions) {
+    const { host } = options;
+    this.#options = options;
+    this.#bootTimeMs = bootTimeMs(host);
+    this.#statFile = new KeptFile(join(host.procRoot, 'stat'));
+    this.#memoryFile = new KeptFile(join(host.procRoot, 'meminfo'));
+    this.#uptimeFile = new KeptFile(join(host.procRoot, 'uptime'));
+    this.#processUsage = new ProcessUsage({ pageBytes: pageBytes(host) });
+  }
+
+  groups(): ReadonlySet<MetricGroup> {
+    const groups = new Set<MetricGroup>();
+    if (existsSync(this.#statFile.path)) groups.add('vcpu_usage').add('neuron_runtime_vcpu_usage');
+    if (existsSync(this.#memoryFile.path)) groups.add('memory_info');
+    return groups;
+  }
+
+  read(groups: ReadonlySet<MetricGroup>): ReadingBatch {
+    const { clock } = this.#options.host;
+    const wanted = { host: groups.has('vcpu_usage'), processes: groups.has('neuron_runtime_vcpu_usage') };
+    const cycle = new Cycle();
+    const sampledAtMs = clock.nowMs();
+    const monotonicMs = clock.monotonicMs();
+    const stat = wanted.host || wanted.processes ? this.#readStat(cycle, wanted.host) : undefined;
+    if (wanted.host && stat !== undefined) cycle.readings.push(this.#hostUsage.next(stat, monotonicMs));
+    if (groups.has('memory_info')) this.#readMemory(cycle, monotonicMs);
+    const runtimes = wanted.processes ? this.#readProcesses(cycle, this.#moment(stat, monotonicMs)) : undefined;
+    const { readings, failures } = cycle;
+    return { source: this.id, sampledAtMs, readings, failures, ...(runtimes !== undefined && { runtimes }) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const file of [this.#statFile, this.#memoryFile, this.#uptimeFile]) file.close();
+  }
+
+  #readStat(cycle: Cycle, forHost: boolean): CpuStat | undefined {
+    const group = forHost ? 'vcpu_usage' : 'neuron_runtime_vcpu_usage';
+    try {
+      const stat = parseCpuStat(this.#statFile.read());
+      if (stat.malformedLines > 0 || stat.all === undefined) cycle.fail(group, malformed(this.#statFile.path, stat));
+      return stat;
+    } catch (thrown) {
+      cycle.fail(group, fileError(thrown, this.id));
+      return undefined;
+    }
+  }
+
+  #readMemory(cycle: Cycle, monotonicMs: number): void {
+    try {
+      const data = parseMemInfo(this.#memoryFile.read());
+      if (data.memory_total_bytes === undefined || data.memory_used_bytes === undefined)
+        cycle.fail('memory_info', new AgentError('source_malformed', this.id, `${this.#memoryFile.path}: no MemTotal or MemFree`));
+      const before = this.#memoryReadMs;
+      this.#memoryReadMs = monotonicMs;
+      const period = before === undefined ? undefined : { periodSeconds: (monotonicMs - before) / 1000 };
+      cycle.readings.push({ group: 'memory_info', data, ...period });
+    } catch (thrown) {
+      cycle.fail('memory_info', fileError(thrown, this.id));
+    }
+  }
+
+  /** Returns the processes that are alive: those named, without those that were read before and have ended since. */
+  #readProcesses(cycle: Cycle, moment: Moment): readonly RuntimeRef[] {
+    const alive: RuntimeRef[] = [];
+    for (const runtime of this.#options.runtimes()) {
+      const stat = this.#readProcess(cycle, runtime);
+      if (stat === 'ended') continue;
+      alive.push(runtime);
+      if (stat !== undefined) cycle.readings.push(this.#processUsage.next(runtime, stat, moment));
+    }
+    this.#processUsage.retain(alive);
+    return alive;
+  }
+
+  #readProcess(cycle: Cycle, runtime: RuntimeRef): PidStat | 'ended' | undefined {
+    const path = join(this.#options.host.procRoot, String(runtime.pid), 'stat');
+    let text: string;
+    try {
+      text = readFileSync(path, 'latin1');
+    } catch (thrown) {
+      const errno = errnoName(thrown);
+      if ((errno === 'ENOENT' || errno === 'ESRCH') && this.#processUsage.knows(runtime)) return 'ended';
+      cycle.readings.push({ group: 'neuron_runtime_vcpu_usage', runtime, data: {}, error: sentence(path, thrown) });
+      return undefined;
+    }
+    const stat = parsePidStat(text);
+    if (stat === undefined) cycle.fail('neuron_runtime_vcpu_usage', new AgentError('source_malformed', this.id, `${path}: not understood`));
+    else if (!this.#isSame(runtime, stat)) return 'ended';
+    return stat;
+  }
+
+  /** A pid alone does not name a process: it may have been given to another one. */
+  #isSame(runtime: RuntimeRef, stat: PidStat): boolean {
+    if (runtime.startTimeMs === undefined || this.#bootTimeMs === undefined) return true;
+    return Math.abs(startTimeMs(this.#bootTimeMs, stat.startTicks) - runtime.startTimeMs) < 1000 / TICKS_PER_SECOND;
+  }
+
+  #moment(stat: CpuStat | undefined, monotonicMs: number): Moment {
+    const uptimeTicks = this.#uptimeTicks();
+    return {
+      monotonicMs,
+      ...(stat?.all !== undefined && { cpuTicks: stat.all }),
+      ...(uptimeTicks !== undefined && { uptimeTicks }),
+    };
+  }
+
+  /** Only uptimes of processes depend on it, and those are left out without it. */
+  #uptimeTicks(): number | undefined {
+    try {
+      const seconds = /^(\d+(?:\.\d+)?) /.exec(this.#uptimeFile.read())?.[1];
+      return seconds === undefined ? undefined : Number(seconds) * TICKS_PER_SECOND;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** What one read brings together. */
+class Cycle {
+  readonly readings: AnyGroupReading[] = [];
+  readonly failures: SourceFailure[] = [];
+
+  fail(group: MetricGroup, error: AgentError): void {
+    this.failures.push({ group, error });
+  }
+}
+
+function malformed(path: string, stat: CpuStat): AgentError {
+  const what = stat.all === undefined ? 'no cpu line' : `${stat.malformedLines} lines not understood`;
+  return new AgentError('source_malformed', 'procfs', `${path}: ${what}`);
+}
+
+/** In neuron-monitor's own words: `open /proc/1/stat: no such file or directory`. */
+function sentence(path: string, thrown: unknown): string {
+  const errno = errnoName(thrown);
+  if (errno === 'ENOENT') return `open ${path}: no such file or directory`;
+  if (errno === 'EACCES' || errno === 'EPERM') return `open ${path}: permission denied`;
+  return `read ${path}: ${errno ?? 'failed'}`;
+}
