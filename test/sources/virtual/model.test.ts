@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import { INSTANCE_SPECS, VIRTUAL_INSTANCE_TYPES, connectedDevices, isVirtualInstanceType } from '../../../sources/virtual/instances.ts';
+import { createWorkloadModel } from '../../../sources/virtual/model.ts';
+import { COUNTER } from '../../../sources/virtual/truth.ts';
+import type { Truth } from '../../../sources/virtual/truth.ts';
+
+/** Everything a model says, as text. */
+function told(truth: Truth): string {
+  const { processes, devices, host, elapsedMs } = truth;
+  return JSON.stringify({ processes, devices, host, elapsedMs }, (_, value: unknown) => {
+    if (typeof value === 'bigint') return String(value);
+    if (value instanceof Map) return [...value.entries()];
+    if (value instanceof BigUint64Array) return [...value].map(String);
+    return value;
+  });
+}
+
+describe.each(VIRTUAL_INSTANCE_TYPES)('%s', (instanceType) => {
+  test('the same seed gives the same host, however time is cut', () => {
+    const whole = createWorkloadModel({ instanceType, seed: 7 });
+    const pieces = createWorkloadModel({ instanceType, seed: 7 });
+    whole.step(60_000);
+    for (const dtMs of [1, 99, 250, 1_000, 333.5, 58_316.5]) pieces.step(dtMs);
+    expect(told(pieces.truth)).toBe(told(whole.truth));
+    expect(told(createWorkloadModel({ instanceType, seed: 8 }).step(60_000))).not.toBe(told(whole.truth));
+  });
+
+  test('memory of a core is what its processes and the driver hold; a process that ends gives all of it back', () => {
+    const model = createWorkloadModel({ instanceType, seed: 3 });
+    for (let second = 0; second < 300; second += 1) {
+      const truth = model.step(1_000);
+      for (const device of truth.devices) {
+        for (const [index, core] of device.cores.entries()) {
+          const held = truth.processes
+            .flatMap((process) => process.cores)
+            .filter((mine) => mine.device === device.index && mine.physicalCore === index)
+            .reduce((sum, mine) => sum + mine.memoryBytes.reduce((a, b) => a + b, 0), 0);
+          expect(core.memory.totalBytes - held).toBe(1_064_960);
+          expect(core.memory.bytes.reduce((a, b) => a + b, 0)).toBe(core.memory.totalBytes);
+          expect(core.memory.peakTotalBytes).toBeGreaterThanOrEqual(core.memory.totalBytes);
+          expect(core.memory.totalBytes).toBeLessThan(truth.instance.deviceMemoryBytes / truth.instance.physicalCoresPerDevice);
+        }
+      }
+    }
+  });
+
+  test('in five minutes a model was loaded, a process died and came back, a device was reset, errors were seen', () => {
+    const model = createWorkloadModel({ instanceType, seed: 11 });
+    const pids = new Set<number>();
+    let corrected = 0;
+    let repairable = 0;
+    let resetting = false;
+    let unhealthy = false;
+    for (let second = 0; second < 300; second += 1) {
+      const truth = model.step(1_000);
+      for (const process of truth.processes) pids.add(process.pid);
+      corrected = Math.max(corrected, ...truth.devices.map((device) => device.ecc.memoryCorrected));
+      repairable = Math.max(repairable, ...truth.devices.map((device) => device.ecc.memoryRepairableUncorrected));
+      resetting ||= truth.devices.some((device) => device.resetting);
+      unhealthy ||= truth.devices.some((device) => device.unhealthyComponents.includes('hbm'));
+    }
+    const places = model.truth.instance.jobs.reduce((sum, job) => sum + job.processes.length, 0);
+    expect(model.truth.processes).toHaveLength(places);
+    expect(pids.size).toBeGreaterThanOrEqual(places + 2);
+    expect(corrected).toBeGreaterThan(0);
+    expect(repairable).toBe(1);
+    expect([resetting, unhealthy]).toEqual([true, true]);
+    expect(model.truth.devices.reduce((sum, device) => sum + device.resetRequests, 0)).toBe(1);
+    const loads = model.truth.processes.flatMap((process) => process.cores.map((core) => core.counters[COUNTER.modelLoads] ?? 0n));
+    expect(loads.some((count) => count > 0n)).toBe(true);
+  });
+
+  test('no core is busy for longer than the time that passed, long executions aside', () => {
+    const model = createWorkloadModel({ instanceType, seed: 5 });
+    model.step(30_000);
+    const processes = new Map(model.truth.processes.map((process) => [process, process.cores.map((core) => core.counters.slice())]));
+    model.step(60_000);
+    for (const process of model.truth.processes) {
+      const before = processes.get(process);
+      if (before === undefined) continue;
+      for (const [i, core] of process.cores.entries()) {
+        const busyPs = (core.counters[COUNTER.timeInUse] ?? 0n) - (before[i]?.[COUNTER.timeInUse] ?? 0n);
+        expect(busyPs % 1_000_000n).toBe(0n);
+        expect(Number(busyPs) / 1e12).toBeLessThan(60 + 3);
+      }
+    }
+    expect(model.truth.host.vcpuSeconds.map((modes) => modes.reduce((a, b) => a + b, 0))).toEqual(
+      model.truth.host.vcpuSeconds.map(() => expect.closeTo(3_600 + 90, 6)),
+    );
+  });
+});
+
+test('neighbours are mutual and there are as many as the topology says', () => {
+  for (const type of VIRTUAL_INSTANCE_TYPES) {
+    const spec = INSTANCE_SPECS[type];
+    for (let device = 0; device < spec.deviceCount; device += 1) {
+      const neighbours = connectedDevices(spec, device);
+      expect(neighbours).toHaveLength({ ring: 2, torus4x4: 4, none: 0 }[spec.links]);
+      for (const neighbour of neighbours) expect(connectedDevices(spec, neighbour)).toContain(device);
+    }
+  }
+  expect(connectedDevices(INSTANCE_SPECS['trn1.32xlarge'], 0)).toEqual([1, 4, 12, 3]);
+  expect(isVirtualInstanceType('trn9.48xlarge')).toBe(false);
+});
