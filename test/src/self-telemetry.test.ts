@@ -1,0 +1,91 @@
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import { describe, expect, it } from 'vitest';
+import { AgentError } from '../../src/errors.ts';
+import { createLogger } from '../../src/log.ts';
+import { SELF_METRICS } from '../../src/self-metrics.ts';
+import { SelfTelemetry } from '../../src/self-telemetry.ts';
+import { PullReader } from '../../src/tick-reader.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { flatten, testStore } from '../support/metrics.ts';
+
+function setUp() {
+  const clock = new ManualClock();
+  const log: string[] = [];
+  const telemetry = new SelfTelemetry({
+    clock,
+    logger: createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) }),
+  });
+  const reader = new PullReader(testStore());
+  telemetry.register(new MeterProvider({ readers: [reader] }).getMeter('neuron-otel'));
+  const values = async (name: string) =>
+    flatten([...(await reader.snapshot({ selfMetrics: true }))])
+      .filter(({ metric }) => metric === name)
+      .map(({ attributes, value }) => [attributes, value]);
+  return { clock, log, telemetry, values, reader };
+}
+
+const COLLECTED = { points: 5, sampledAtMs: Date.UTC(2026, 0, 1), source: 'neuron-monitor', durationMs: 2, periodSeconds: 5 } as const;
+
+describe('SelfTelemetry', () => {
+  it('emits every metric of its table, and no other', async () => {
+    const { telemetry, reader } = setUp();
+    const error = new AgentError('source_malformed', 'x', 'bad');
+    telemetry.groupCollected('memory_info', COLLECTED);
+    telemetry.collectionFailed(error, 'memory_info');
+    telemetry.sourceInterrupted('neuron-monitor', error, 1000);
+    telemetry.lineReceived('neuron-monitor');
+    telemetry.lineLost('partial', error);
+    telemetry.pointsDropped('memory_info', 3);
+    telemetry.storeSize(7);
+    telemetry.readerSkipped(1000);
+    telemetry.schedulerSkipped(2);
+    telemetry.exported('otlp', { outcome: 'failed', points: 4, error });
+    telemetry.reportLine('json_stdout', 'dropped');
+    const emitted = new Set(flatten([...(await reader.snapshot({ selfMetrics: true }))]).map(({ metric }) => metric));
+    expect([...emitted].toSorted()).toEqual(
+      Object.values(SELF_METRICS)
+        .map(({ name }) => name)
+        .toSorted(),
+    );
+  });
+
+  it('counts every failure but logs it only when it changes', async () => {
+    const { telemetry, log, values } = setUp();
+    for (let i = 0; i < 100; i += 1) telemetry.collectionFailed(new AgentError('source_malformed', 'x', 'same'), 'memory_info');
+    telemetry.collectionFailed(new AgentError('source_malformed', 'x', 'other'), 'memory_info');
+    expect(await values('neuron.collection.errors')).toEqual([[{ 'neuron.group': 'memory_info', 'error.type': 'source_malformed' }, 101]]);
+    expect(log).toHaveLength(2);
+  });
+
+  it('shows a growing sample age, and zero points and no active source, for a group that expired', async () => {
+    const { telemetry, clock, values } = setUp();
+    telemetry.groupCollected('memory_info', COLLECTED);
+    await clock.advance(30_000);
+    telemetry.groupExpired('memory_info');
+    expect(await values('neuron.collection.sample_age')).toEqual([[{ 'neuron.group': 'memory_info' }, 30]]);
+    expect(await values('neuron.collection.points')).toEqual([[{ 'neuron.group': 'memory_info' }, 0]]);
+    expect(await values('neuron.source.active')).toEqual([[{ 'neuron.group': 'memory_info', 'neuron.source': 'neuron-monitor' }, 0]]);
+    expect(telemetry.activeSources().size).toBe(0);
+  });
+
+  it('has exactly one active source for a group', async () => {
+    const { telemetry, values } = setUp();
+    telemetry.groupCollected('memory_info', COLLECTED);
+    telemetry.groupCollected('memory_info', { ...COLLECTED, source: 'procfs' });
+    expect(await values('neuron.source.active')).toEqual([
+      [{ 'neuron.group': 'memory_info', 'neuron.source': 'neuron-monitor' }, 0],
+      [{ 'neuron.group': 'memory_info', 'neuron.source': 'procfs' }, 1],
+    ]);
+  });
+
+  it('says once that an export fails and once that it works again', () => {
+    const { telemetry, log } = setUp();
+    const error = new AgentError('export_retryable', 'otlp', 'refused');
+    for (let i = 0; i < 3; i += 1) telemetry.exported('otlp', { outcome: 'failed', points: 1, error });
+    for (let i = 0; i < 3; i += 1) telemetry.exported('otlp', { outcome: 'sent', points: 1 });
+    expect(log.map((line) => line.split(' ').slice(2, 5).join(' ').trim())).toEqual([
+      'export failed (export_retryable:',
+      'export works again',
+    ]);
+  });
+});
