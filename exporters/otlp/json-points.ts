@@ -1,8 +1,8 @@
 import type { Attributes, HrTime } from '@opentelemetry/api';
 import { ValueType } from '@opentelemetry/api';
-import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
-import type { DataPoint, ExponentialHistogram, Histogram, MetricData, ScopeMetrics } from '@opentelemetry/sdk-metrics';
-import { jsonAttributes, jsonDouble, jsonString, jsonTime } from './json-values.ts';
+import { DataPointType } from '@opentelemetry/sdk-metrics';
+import type { DataPoint, ExponentialHistogram, Histogram, MetricData } from '@opentelemetry/sdk-metrics';
+import { jsonAttributes, jsonDouble, jsonTime } from './json-values.ts';
 
 /** Turns points into JSON; keeps the text of attributes that cannot change, by identity. */
 export class JsonPoints {
@@ -73,33 +73,4 @@ export class JsonPoints {
 
 function optional(key: string, value: number | undefined): string {
   return value === undefined ? '' : `,"${key}":${jsonDouble(value)}`;
-}
-
-/** A `Metric` around points that are already JSON. */
-export function jsonMetric(metric: MetricData, points: readonly string[]): string {
-  const { name, description, unit } = metric.descriptor;
-  const head = `{"name":${jsonString(name)},"description":${jsonString(description)},"unit":${jsonString(unit)},`;
-  const dataPoints = `"dataPoints":[${points.join(',')}]}}`;
-  const temporality = `"aggregationTemporality":${jsonTemporality(metric.aggregationTemporality)},`;
-  switch (metric.dataPointType) {
-    case DataPointType.GAUGE:
-      return `${head}"gauge":{${dataPoints}`;
-    case DataPointType.SUM:
-      return `${head}"sum":{${temporality}"isMonotonic":${metric.isMonotonic},${dataPoints}`;
-    case DataPointType.HISTOGRAM:
-      return `${head}"histogram":{${temporality}${dataPoints}`;
-    case DataPointType.EXPONENTIAL_HISTOGRAM:
-      return `${head}"exponentialHistogram":{${temporality}${dataPoints}`;
-  }
-}
-
-function jsonTemporality(temporality: AggregationTemporality): 1 | 2 {
-  return temporality === AggregationTemporality.DELTA ? 1 : 2;
-}
-
-/** A `ScopeMetrics` around metrics that are already JSON. */
-export function jsonScopeMetrics({ scope }: ScopeMetrics, metrics: readonly string[]): string {
-  const version = scope.version === undefined ? '' : `,"version":${jsonString(scope.version)}`;
-  const schemaUrl = scope.schemaUrl === undefined ? '' : `,"schemaUrl":${jsonString(scope.schemaUrl)}`;
-  return `{"scope":{"name":${jsonString(scope.name)}${version}},"metrics":[${metrics.join(',')}]${schemaUrl}}`;
 }

@@ -40,18 +40,10 @@ export function isInt64(value: number): boolean {
 }
 
 function jsonAnyValue(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return `{"stringValue":${jsonString(value)}}`;
-    case 'number':
-      return isInt64(value) ? `{"intValue":${JSON.stringify(value)}}` : `{"doubleValue":${jsonDouble(value)}}`;
-    case 'boolean':
-      return `{"boolValue":${value}}`;
-    case 'object':
-      return jsonObjectValue(value);
-    default:
-      return '{}';
-  }
+  if (typeof value === 'string') return `{"stringValue":${jsonString(value)}}`;
+  if (typeof value === 'number') return isInt64(value) ? `{"intValue":${JSON.stringify(value)}}` : `{"doubleValue":${jsonDouble(value)}}`;
+  if (typeof value === 'boolean') return `{"boolValue":${value}}`;
+  return typeof value === 'object' ? jsonObjectValue(value) : '{}';
 }
 
 function jsonObjectValue(value: object | null): string {

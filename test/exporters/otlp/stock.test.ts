@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ExportResultCode } from '@opentelemetry/core';
 import type { ExportResult } from '@opentelemetry/core';
-import { ProtobufMetricsSerializer } from '@opentelemetry/otlp-transformer';
+import { JsonMetricsSerializer, ProtobufMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { afterEach, describe, expect, it } from 'vitest';
 import { loadStockExporter } from '../../../exporters/otlp/stock-clients.ts';
@@ -154,6 +154,7 @@ describe('stock exporters over the wire', () => {
     if (first === undefined) throw new Error('no resource');
     expect(await exporter.export({ resourceMetrics: [first] })).toEqual({ outcome: 'sent', points: 8 });
     expect(bodies.map(({ headers }) => headers['x-tenant'])).toEqual(['a']);
-    if (protocol === 'http/protobuf') expect(bodies[0]?.body).toEqual(Buffer.from(ProtobufMetricsSerializer.serializeRequest(first) ?? []));
+    const serializer = protocol === 'http/json' ? JsonMetricsSerializer : ProtobufMetricsSerializer;
+    expect(bodies[0]?.body).toEqual(Buffer.from(serializer.serializeRequest(first) ?? []));
   });
 });
