@@ -1,0 +1,209 @@
+import { describe, expect, test } from 'vitest';
+import * as fc from 'fast-check';
+import { parseCount } from '../../../sources/procfs/counts.ts';
+import { parseCpuStat } from '../../../sources/procfs/cpu-stat.ts';
+import { CpuClock, cpuShares, percentOf } from '../../../sources/procfs/cpu-usage.ts';
+import { parseMemInfo } from '../../../sources/procfs/mem-info.ts';
+import { parsePageBytes } from '../../../sources/procfs/page-size.ts';
+import { parsePidStat } from '../../../sources/procfs/pid-stat.ts';
+
+describe('counts', () => {
+  test.each([
+    ['0', 0],
+    ['9007199254740991', 2 ** 53 - 1],
+    ['9007199254740992', undefined],
+    ['18446744073709551616', undefined],
+    ['-1', undefined],
+    ['+1', undefined],
+    ['1.5', undefined],
+    ['0x10', undefined],
+    ['1e3', undefined],
+    [' 1', undefined],
+    ['', undefined],
+    [undefined, undefined],
+  ])('%j is %j', (text, expected) => {
+    expect(parseCount(text)).toBe(expected);
+  });
+});
+
+describe('/proc/stat', () => {
+  const line = 'cpu  1 2 3 4 5 6 7 8 9 10\n';
+
+  test.each([
+    ['empty', '', { cpus: new Map(), malformedLines: 0 }],
+    ['all CPUs', line, { cpus: new Map(), malformedLines: 0, all: [1, 2, 3, 4, 5, 6, 7, 8] }],
+    ['kernel without steal', 'cpu  1 2 3 4 5 6 7\n', { cpus: new Map(), malformedLines: 0, all: [1, 2, 3, 4, 5, 6, 7] }],
+    ['too few modes', 'cpu0 1 2 3 4\n', { cpus: new Map(), malformedLines: 1 }],
+    ['a mode that is no number', 'cpu0 1 2 x 4 5 6 7 8\n', { cpus: new Map(), malformedLines: 1 }],
+    ['a negative mode', 'cpu0 1 2 -3 4 5 6 7 8\n', { cpus: new Map(), malformedLines: 1 }],
+    ['a mode beyond 2^53', 'cpu0 18446744073709551615 2 3 4 5 6 7 8\n', { cpus: new Map(), malformedLines: 1 }],
+    ['a CPU without number', 'cpux 1 2 3 4 5 6 7 8\n', { cpus: new Map(), malformedLines: 1 }],
+    ['one bad CPU costs one CPU', `cpu0 ?\ncpu1 1 2 3 4 5 6 7 8\n`, { cpus: new Map([[1, [1, 2, 3, 4, 5, 6, 7, 8]]]), malformedLines: 1 }],
+    ['cut off within a line', `${line}cpu0 1 2 3 4 5 6 7 8`, { cpus: new Map(), malformedLines: 0, all: [1, 2, 3, 4, 5, 6, 7, 8] }],
+    ['context switches and boot', 'ctxt 12\nbtime 34\n', { cpus: new Map(), malformedLines: 0, contextSwitches: 12, bootTimeSeconds: 34 }],
+    ['bad context switches and boot', 'ctxt -\nbtime\n', { cpus: new Map(), malformedLines: 2 }],
+    ['unknown lines', 'intr 1 2 3\nnew_line x\n', { cpus: new Map(), malformedLines: 0 }],
+  ])('%s', (_name, text, expected) => {
+    expect(parseCpuStat(text)).toEqual(expected);
+  });
+
+  test('any text at all is survived', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom('cpu', '0', '7', ' ', '\n', 'ctxt', 'btime', '-', '\0') }), (text) =>
+        expect(parseCpuStat(text).malformedLines).toBeGreaterThanOrEqual(0),
+      ),
+    );
+  });
+});
+
+describe('shares', () => {
+  // Parts and wholes of published neuron-monitor captures (inf1, trn1) with what it printed.
+  test.each([
+    [1, 25, 4],
+    [151, 784, 19.26],
+    [31, 784, 3.95],
+    [133, 783, 16.99],
+    [0, 1, 0],
+    [1, 3, 33.33],
+    [2, 3, 66.67],
+    [7, 7, 100],
+  ])('%d of %d ticks are %d %%', (part, whole, percent) => {
+    expect(percentOf(part, whole)).toBe(percent);
+  });
+
+  test('stolen time has no part in them', () => {
+    expect(cpuShares([0, 0, 0, 0, 0, 0, 0, 0], [25, 0, 25, 50, 0, 0, 0, 300])).toEqual({
+      user: 25,
+      nice: 0,
+      system: 25,
+      idle: 50,
+      io_wait: 0,
+      irq: 0,
+      soft_irq: 0,
+    });
+  });
+
+  test.each([
+    ['no time passed', [1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1, 1]],
+    ['only stolen time passed', [1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1, 9]],
+    ['the CPU was restarted', [1, 1, 1, 1000, 1, 1, 1, 1], [2, 2, 2, 2, 2, 2, 2, 2]],
+  ])('none when %s', (_name, before, now) => {
+    expect(cpuShares(before, now)).toBeUndefined();
+  });
+
+  test('are between 0 and 100 and add up to 100 whatever the kernel counts', () => {
+    const ticks = fc.array(fc.nat(1e9), { minLength: 8, maxLength: 8 });
+    fc.assert(
+      fc.property(ticks, ticks, (before, now) => {
+        const shares = cpuShares(before, now);
+        if (shares === undefined) return;
+        const values = Object.values(shares);
+        expect(values.every((value) => value >= 0 && value <= 100)).toBe(true);
+        expect(Math.abs(values.reduce((sum, value) => sum + value, 0) - 100)).toBeLessThanOrEqual(0.05);
+      }),
+    );
+  });
+});
+
+describe('time by mode', () => {
+  test('holds what the kernel took back, and starts over when a CPU did', () => {
+    const clock = new CpuClock();
+    const ioWait = (ticks: number): number | undefined => clock.advance([0, 0, 0, 0, ticks, 0, 0, 0])['io_wait'];
+    expect([ioWait(700), ioWait(698), ioWait(699), ioWait(705), ioWait(405), ioWait(404), ioWait(100)]).toEqual([
+      7, 7, 7, 7.05, 7.05, 4.04, 1,
+    ]);
+  });
+});
+
+describe('/proc/meminfo', () => {
+  const text = 'MemTotal: 100 kB\nMemFree: 40 kB\nMemAvailable: 70 kB\nSwapTotal: 10 kB\nSwapFree: 4 kB\n';
+
+  test.each([
+    [
+      'complete',
+      text,
+      {
+        memory_total_bytes: 102_400,
+        memory_used_bytes: 61_440,
+        memory_available_bytes: 71_680,
+        swap_total_bytes: 10_240,
+        swap_used_bytes: 6_144,
+      },
+    ],
+    ['empty', '', {}],
+    ['no MemFree: nothing is known to be used', 'MemTotal: 100 kB\n', { memory_total_bytes: 102_400 }],
+    ['more free than there is', 'MemTotal: 100 kB\nMemFree: 101 kB\n', { memory_total_bytes: 102_400 }],
+    ['another unit', 'MemTotal: 100 MB\nMemFree: 1 MB\n', {}],
+    ['negative', 'MemTotal: -100 kB\n', {}],
+    ['beyond 2^53 bytes', 'MemTotal: 9007199254740991 kB\n', {}],
+    ['cut off within a number', 'MemTotal: 100 kB\nMemFree: 4', { memory_total_bytes: 102_400 }],
+    ['a name that only ends like ours', 'XMemTotal: 100 kB\n', {}],
+  ])('%s', (_name, given, expected) => {
+    expect(parseMemInfo(given)).toEqual(expected);
+  });
+});
+
+describe('/proc/<pid>/stat', () => {
+  const tail = 'S 7 1 1 0 -1 4194304 99 0 0 0 11 12 0 0 20 0 3 0 900 4096 5 0';
+
+  test.each([
+    ['plain', '(python3)', 'python3'],
+    ['spaces and parentheses in the name', '(a) (b) c)', 'a) (b) c'],
+    ['empty name', '()', ''],
+    ['a line end in the name', '(a\nb)', 'a\nb'],
+  ])('%s', (_name, name, command) => {
+    expect(parsePidStat(`42 ${name} ${tail}\n`)).toEqual({
+      command,
+      parentPid: 7,
+      isKernelThread: false,
+      userTicks: 11,
+      systemTicks: 12,
+      threadCount: 3,
+      startTicks: 900,
+      virtualBytes: 4096,
+      residentPages: 5,
+    });
+  });
+
+  test('a kernel thread is known by its flag', () => {
+    expect(parsePidStat('2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 0 0 0 0\n')?.isKernelThread).toBe(true);
+  });
+
+  test('cut off after the start time: memory is absent', () => {
+    expect(parsePidStat('42 (x) S 7 1 1 0 -1 0 99 0 0 0 11 12 0 0 20 0 3 0 900')).toMatchObject({ startTicks: 900 });
+    expect(parsePidStat('42 (x) S 7 1 1 0 -1 0 99 0 0 0 11 12 0 0 20 0 3 0 900')).not.toHaveProperty('residentPages');
+  });
+
+  test.each([
+    ['empty', ''],
+    ['no name', '42 S 7'],
+    ['name without end', '42 (x S 7'],
+    ['end before start', '42 )x( S 7'],
+    ['cut off before the start time', '42 (x) S 7 1 1 0 -1 0 99 0 0 0 11 12'],
+    ['negative time', '42 (x) S 7 1 1 0 -1 0 99 0 0 0 -11 12 0 0 20 0 3 0 900 1 1'],
+  ])('nothing from: %s', (_name, text) => {
+    expect(parsePidStat(text)).toBeUndefined();
+  });
+});
+
+describe('auxiliary vector', () => {
+  test.each([
+    ['4 KiB pages', vector([3, 1], [6, 4096], [0, 0]), 4096],
+    ['64 KiB pages', vector([6, 65536]), 65536],
+    ['no page size', vector([3, 1], [0, 0]), undefined],
+    ['implausible', vector([6, 1]), undefined],
+    ['cut off', vector([6, 4096]).slice(0, 12), undefined],
+  ])('%s', (_name, bytes, expected) => {
+    expect(parsePageBytes(bytes)).toBe(expected);
+  });
+});
+
+/** Pairs of type and value as the kernel lays them out. */
+function vector(...pairs: readonly (readonly [number, number])[]): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(pairs.length * 16));
+  for (const [index, [type, value]] of pairs.entries()) {
+    bytes.setBigUint64(index * 16, BigInt(type), true);
+    bytes.setBigUint64(index * 16 + 8, BigInt(value), true);
+  }
+  return new Uint8Array(bytes.buffer);
+}
