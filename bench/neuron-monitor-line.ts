@@ -119,7 +119,7 @@ function loadedModel(runtimeIndex: number, model: number, random: Random): objec
   };
   return {
     name: `/opt/models/stage-${model}/graph-${runtimeIndex}.neff`,
-    uuid: `${(runtimeIndex * 64 + model).toString(16).padStart(32, '0')}`,
+    uuid: (runtimeIndex * 64 + model).toString(16).padStart(32, '0'),
     model_id: 10_000 + model,
     is_running: false,
     subgraphs: {

@@ -9,8 +9,8 @@ const names = benchmarks();
 if (name === undefined) {
   console.log(`npm run bench -- NAME, where NAME is one of: ${names.join(', ')}`);
 } else if (names.includes(name)) {
-  const { run } = await load(name);
-  await run(args);
+  const benchmark = await load(name);
+  await benchmark.run(args);
 } else {
   console.error(`bench: no benchmark "${name}"; there are: ${names.join(', ')}`);
   process.exitCode = 2;
@@ -24,6 +24,6 @@ function benchmarks(): string[] {
     .toSorted();
 }
 
-async function load(benchmark: string): Promise<{ run(args: readonly string[]): Promise<void> | void }> {
-  return (await import(join(folder, `${benchmark}.ts`))) as { run(args: readonly string[]): Promise<void> | void };
+async function load(file: string): Promise<{ run(args: readonly string[]): Promise<void> | void }> {
+  return (await import(join(folder, `${file}.ts`))) as { run(args: readonly string[]): Promise<void> | void };
 }

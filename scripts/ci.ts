@@ -89,5 +89,5 @@ function tallyText({ passed, failed, skipped }: Tally): string {
 }
 
 function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+  return values.reduce((soFar, value) => soFar + value, 0);
 }
