@@ -118,10 +118,74 @@ export interface DeviceCounters {
   readonly neuron_device_index: number;
   /** mem_ecc_corrected, mem_ecc_uncorrected, sram_ecc_corrected, sram_ecc_uncorrected; sysfs adds mem_ecc_repairable_uncorrected. */
   readonly ecc: NumberMap;
+  /** From here on: what only the driver's sysfs tells, all processes of the device together. */
+  readonly device_facts?: DeviceFacts;
+  readonly device_health?: DeviceHealth;
+  readonly device_power?: DevicePower;
+  /** Host memory for this device: bytes by kind, as sysfs spells them. */
+  readonly device_host_memory?: NumberMap;
+  readonly device_host_memory_peak?: NumberMap;
+  /** Resets of the device that failed since the driver was loaded. */
+  readonly device_reset_failures?: number;
+  /** Index of the physical core within the device → its counters. */
+  readonly device_cores?: Readonly<Record<string, DeviceCore>>;
+}
+
+/** What does not change while a device works. */
+export interface DeviceFacts {
+  /** `Trainium2`, as the driver names it. */
+  readonly name?: string;
+  readonly architecture?: string;
+  readonly serial_number?: string;
+  readonly firmware_build?: string;
+  readonly firmware_api_version?: string;
+  /** Indexes of the devices at the other ends of its links. */
+  readonly connected_devices?: readonly number[];
+  /** Physical cores. */
+  readonly core_count?: number;
+}
+
+export interface DeviceHealth {
+  readonly state: 'healthy' | 'unhealthy' | 'unknown';
+  /** Why it is not healthy: `components`, `device_unreachable`, `heartbeat_stalled`, `unreadable`. */
+  readonly reason?: 'components' | 'device_unreachable' | 'heartbeat_stalled' | 'unreadable';
+  /** Failing parts, as the firmware names them. */
+  readonly unhealthy_components: readonly string[];
+  /** Hardware error events since the driver was loaded. */
+  readonly hw_error_events?: number;
+}
+
+/** Percent of maximum power, background removed, over the wall-clock minute that ended at `epoch_seconds`. */
+export interface DevicePower {
+  readonly epoch_seconds: number;
+  readonly min: number;
+  readonly max: number;
+  readonly avg: number;
+}
+
+/** One physical core. Totals run since the driver was loaded; anybody with root may set them back. */
+export interface DeviceCore {
+  /** Bytes by kind, as sysfs spells them. */
+  readonly memory?: NumberMap;
+  readonly memory_peak?: NumberMap;
+  /** Percent of the time since the reading before. */
+  readonly utilization?: number;
+  /** FLOP/s since the reading before. */
+  readonly flops?: number;
+  /** Total by outcome, spelled as in `execution_summary`; only where the driver counts while applications run. */
+  readonly executions?: NumberMap;
+  /** Total of each status counter of the driver, as sysfs spells them. */
+  readonly events?: NumberMap;
+  readonly model_loads?: number;
+  readonly reset_requests?: number;
 }
 
 export interface NeuronHwCounters {
   readonly neuron_devices?: readonly DeviceCounters[];
+  /** Version of the kernel driver. */
+  readonly driver_version?: string;
+  /** What the driver says about the UltraServer this host is part of, by the names of its class attributes (`node_id_4`, `ultraserver_mode`, …). */
+  readonly ultraserver?: Readonly<Record<string, string>>;
 }
 
 export interface InstanceInfo {
