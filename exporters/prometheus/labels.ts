@@ -1,0 +1,97 @@
+import type { Attributes } from '@opentelemetry/api';
+import { MAX_ATTRIBUTE_LENGTH } from '../../src/series.ts';
+import { isLegacyLabelName, isLegacyMetricName } from './escaping.ts';
+
+export interface Label {
+  readonly name: string;
+  readonly value: string;
+}
+
+/**
+ * The labels of one series as they stand between the braces. Of two sources with the same attribute the first wins; different
+ * attributes whose label names clash have their values joined with `;`, in the order of their keys.
+ */
+export function labelText(sources: readonly Attributes[], labelName: (attribute: string) => string): string {
+  const names: string[] = [];
+  let text = '';
+  for (const attributes of sources) {
+    for (const key of Object.keys(attributes)) {
+      const value = attributes[key];
+      if (value === undefined || value === null) continue;
+      const name = labelName(key);
+      if (names.includes(name)) return renderLabels(joinedLabels(sources, labelName));
+      names.push(name);
+      text += renderLabel(text, name, stringOf(value));
+    }
+  }
+  return text;
+}
+
+export function renderLabels(labels: Iterable<Label>): string {
+  let text = '';
+  for (const { name, value } of labels) text += renderLabel(text, name, value);
+  return text;
+}
+
+/** Reads back what `renderLabels` wrote. */
+export function parseLabels(text: string): readonly Label[] {
+  const labels: Label[] = [];
+  for (const [, bare, quotedName, value = ''] of text.matchAll(
+    /(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)*)")="((?:[^"\\]|\\.)*)",?/gs,
+  )) {
+    labels.push({ name: bare ?? unescape(quotedName ?? ''), value: unescape(value) });
+  }
+  return labels;
+}
+
+/** The beginning of a sample line up to its value; names outside the legacy alphabet move into the braces, quoted. */
+export function samplePrefix(name: string, labels: string): string {
+  if (isLegacyMetricName(name)) return labels === '' ? `${name} ` : `${name}{${labels}} `;
+  return labels === '' ? `{${quoted(name)}} ` : `{${quoted(name)},${labels}} `;
+}
+
+/** A name as it stands in HELP and TYPE lines. */
+export function metadataName(name: string): string {
+  return isLegacyMetricName(name) ? name : quoted(name);
+}
+
+/** HELP text of text 0.0.4; OpenMetrics escapes quotes as well. */
+export function escapeHelp(help: string, quotesToo: boolean): string {
+  return help.replaceAll(quotesToo ? /["\\\n]/g : /[\\\n]/g, escapeCharacter);
+}
+
+function renderLabel(before: string, name: string, value: string): string {
+  return `${before === '' ? '' : ','}${isLegacyLabelName(name) ? name : quoted(name)}=${quoted(value)}`;
+}
+
+function joinedLabels(sources: readonly Attributes[], labelName: (attribute: string) => string): readonly Label[] {
+  const merged: Attributes = {};
+  for (const attributes of sources.toReversed()) Object.assign(merged, attributes);
+  const values = new Map<string, string>();
+  for (const key of Object.keys(merged).toSorted()) {
+    const value = merged[key];
+    if (value === undefined || value === null) continue;
+    const name = labelName(key);
+    const other = values.get(name);
+    values.set(name, other === undefined ? stringOf(value) : `${other};${stringOf(value)}`);
+  }
+  return [...values].map(([name, value]) => ({ name, value }));
+}
+
+function quoted(value: string): string {
+  return `"${/["\\\n]/.test(value) ? value.replaceAll(/["\\\n]/g, escapeCharacter) : value}"`;
+}
+
+function escapeCharacter(character: string): string {
+  return character === '\n' ? String.raw`\n` : `\\${character}`;
+}
+
+function unescape(text: string): string {
+  return text.includes('\\') ? text.replaceAll(/\\(.)/gs, (_, character: string) => (character === 'n' ? '\n' : character)) : text;
+}
+
+/** Workloads choose tags and names; what is longer than an attribute may be is cut, so that no label can blow up the page. */
+function stringOf(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > MAX_ATTRIBUTE_LENGTH ? text.slice(0, MAX_ATTRIBUTE_LENGTH) : text;
+}

@@ -1,0 +1,28 @@
+import { AgentError } from '../../src/errors.ts';
+
+/** Where to listen; without a host, on all addresses. Port 0 takes any free port. */
+export interface ListenAddress {
+  readonly host: string | undefined;
+  readonly port: number;
+}
+
+/** Reads `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, as `--web.listen-address` of Prometheus exporters takes them. */
+export function parseListenAddress(text: string): ListenAddress {
+  const match = /^(?:\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]|([^:[\]\s/]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new AgentError('config_invalid', 'prometheus', `${JSON.stringify(text)} is no listen address: HOST:PORT, [IPV6]:PORT or :PORT`);
+  }
+  const host = match[1] ?? match[2] ?? '';
+  return { host: host === '' ? undefined : host, port };
+}
+
+export function formatListenAddress({ host, port }: ListenAddress): string {
+  if (host === undefined) return `:${port}`;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** True when only this machine can connect. */
+export function isLoopback({ host }: ListenAddress): boolean {
+  return host !== undefined && /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host);
+}

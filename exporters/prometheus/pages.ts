@@ -1,0 +1,156 @@
+import { promisify } from 'node:util';
+import { constants, gzip, zstdCompress } from 'node:zlib';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { Clock } from '../../src/host.ts';
+import type { EscapingScheme } from './escaping.ts';
+import type { ContentEncoding, PageFormat } from './negotiation.ts';
+import type { Exposition } from './otel-exposition.ts';
+
+/** Makes the bytes of one format; keeps what it needs to make the next page cheaply. */
+export interface PageEncoder {
+  encode(exposition: Exposition): Uint8Array;
+}
+
+export interface PageRequest {
+  readonly format: PageFormat;
+  readonly escaping: EscapingScheme;
+  /** Scopes to show; undefined shows all. The key tells selections apart. */
+  readonly selection: { readonly key: string; readonly shows: (scope: string) => boolean } | undefined;
+}
+
+export interface PagesOptions {
+  readonly collect: () => Promise<readonly ResourceMetrics[]>;
+  /** Changes whenever a new cycle was applied, or points were removed. */
+  readonly generation: () => number;
+  readonly clock: Clock;
+  readonly newExposition: (escaping: EscapingScheme) => Exposition;
+  readonly newEncoder: (format: PageFormat) => PageEncoder;
+  /** Called with what a page had to leave out. */
+  readonly onConflicts: (conflicts: readonly string[]) => void;
+}
+
+/** While no new cycle comes, what the page says about the agent itself, and points that ran out, are at most this old. */
+const MAX_PAGE_AGE_MS = 1_000;
+/** Pages of selected groups kept for one generation. */
+const MAX_SELECTED_PAGES = 8;
+
+const compressors = {
+  gzip: (bytes: Uint8Array): Promise<Uint8Array> => promisify(gzip)(bytes, { level: 1 }),
+  zstd: (bytes: Uint8Array): Promise<Uint8Array> => promisify(zstdCompress)(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
+} as const;
+
+/** The bytes of one page, compressed at most once for each encoding, in zlib's threads. */
+export class Page {
+  readonly bytes: Uint8Array;
+  readonly #compressed = new Map<ContentEncoding, Promise<Uint8Array>>();
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  encoded(encoding: ContentEncoding): Promise<Uint8Array> {
+    if (encoding === 'identity') return Promise.resolve(this.bytes);
+    let compressed = this.#compressed.get(encoding);
+    if (compressed === undefined) this.#compressed.set(encoding, (compressed = compressors[encoding](this.bytes)));
+    return compressed;
+  }
+}
+
+interface Snapshot {
+  readonly generation: number;
+  readonly takenAtMs: number;
+  readonly collection: Promise<readonly ResourceMetrics[]>;
+  readonly pages: Map<string, Promise<Page>>;
+}
+
+/** One collection and one encoding for each generation and format, however many scrapers ask. */
+export class Pages {
+  readonly #options: PagesOptions;
+  readonly #expositions = new Map<EscapingScheme, Exposition>();
+  readonly #encoders = new Map<string, PageEncoder>();
+  readonly #lastPages = new Map<string, Page>();
+  #snapshot: Snapshot | undefined;
+
+  constructor(options: PagesOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects when the collection or its encoding failed; the next call tries again. */
+  page(request: PageRequest): Promise<Page> {
+    const snapshot = this.#currentSnapshot();
+    const key = `${request.format} ${request.escaping} ${request.selection?.key ?? ''}`;
+    let page = snapshot.pages.get(key);
+    if (page === undefined) {
+      page = this.#encode(snapshot, request);
+      if (request.selection === undefined || snapshot.pages.size < MAX_SELECTED_PAGES) snapshot.pages.set(key, page);
+      page.catch(() => this.#forget(snapshot));
+    }
+    return page;
+  }
+
+  #currentSnapshot(): Snapshot {
+    const generation = this.#options.generation();
+    const nowMs = this.#options.clock.monotonicMs();
+    const last = this.#snapshot;
+    if (last?.generation === generation && nowMs - last.takenAtMs < MAX_PAGE_AGE_MS) return last;
+    const snapshot = { generation, takenAtMs: nowMs, collection: this.#collect(), pages: new Map<string, Promise<Page>>() };
+    this.#snapshot = snapshot;
+    return snapshot;
+  }
+
+  async #collect(): Promise<readonly ResourceMetrics[]> {
+    return await this.#options.collect();
+  }
+
+  /** A page that failed leaves nothing behind that the next one builds on. */
+  #forget(snapshot: Snapshot): void {
+    if (this.#snapshot === snapshot) this.#snapshot = undefined;
+    this.#expositions.clear();
+    this.#encoders.clear();
+    this.#lastPages.clear();
+  }
+
+  async #encode(snapshot: Snapshot, { format, escaping, selection }: PageRequest): Promise<Page> {
+    const collection = await snapshot.collection;
+    // From here to the bytes nothing awaits: points are live, and change only between cycles.
+    if (selection !== undefined) {
+      const exposition = this.#options.newExposition(escaping);
+      exposition.update(selected(collection, selection.shows));
+      return new Page(this.#options.newEncoder(format).encode(exposition));
+    }
+    const exposition = this.#exposition(escaping);
+    const revision = exposition.revision;
+    exposition.update(collection);
+    if (exposition.revision !== revision && exposition.conflicts.length > 0) this.#options.onConflicts(exposition.conflicts);
+    return this.#reuse(`${format} ${escaping}`, this.#encoder(format, escaping).encode(exposition));
+  }
+
+  /** The same bytes stay the same page, and keep their compressed forms. */
+  #reuse(key: string, bytes: Uint8Array): Page {
+    const last = this.#lastPages.get(key);
+    if (last?.bytes === bytes) return last;
+    const page = new Page(bytes);
+    this.#lastPages.set(key, page);
+    return page;
+  }
+
+  #exposition(escaping: EscapingScheme): Exposition {
+    let exposition = this.#expositions.get(escaping);
+    if (exposition === undefined) this.#expositions.set(escaping, (exposition = this.#options.newExposition(escaping)));
+    return exposition;
+  }
+
+  #encoder(format: PageFormat, escaping: EscapingScheme): PageEncoder {
+    const key = `${format} ${escaping}`;
+    let encoder = this.#encoders.get(key);
+    if (encoder === undefined) this.#encoders.set(key, (encoder = this.#options.newEncoder(format)));
+    return encoder;
+  }
+}
+
+function selected(collection: readonly ResourceMetrics[], shows: (scope: string) => boolean): readonly ResourceMetrics[] {
+  return collection.map(({ resource, scopeMetrics }) => ({
+    resource,
+    scopeMetrics: scopeMetrics.filter(({ scope }) => shows(scope.name)),
+  }));
+}

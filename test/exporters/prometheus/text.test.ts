@@ -1,0 +1,131 @@
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { prometheusText } from '../../../exporters/prometheus/exposition-text.ts';
+import { newExposition } from '../../../exporters/prometheus/expositions.ts';
+import { TextPageEncoder } from '../../../exporters/prometheus/text.ts';
+import { expectGolden } from '../../support/golden.ts';
+import { HOST, TEST_METRICS, cycle, runtime, testStore } from '../../support/metrics.ts';
+import { hostileValues } from './support/hostile.ts';
+import { parsePage } from './support/parse.ts';
+
+function storeWithEverything() {
+  const store = testStore({ resource: { 'service.name': 'test', 'host.id': 'i-0abc', 'host.type': 'trn2.48xlarge' } });
+  store.apply(cycle(1), (recorder) => {
+    recorder.set(TEST_METRICS.utilization, 42.01, { core: 0 });
+    recorder.set(TEST_METRICS.memory, 4096, { core: 0 });
+  });
+  for (const pid of [41, 42]) {
+    const entity = runtime(String(pid), { 'process.pid': pid, 'neuron.runtime.tag': 'train', 'service.name': 'other' });
+    store.apply(cycle(1, entity), (recorder) => {
+      recorder.set(TEST_METRICS.utilization, pid / 10, { core: 1 });
+      recorder.add(TEST_METRICS.executions, pid * 1e9, { outcome: 'completed' });
+    });
+  }
+  return store;
+}
+
+describe('text 0.0.4', () => {
+  it('shows every process under one header, with the identity of the process as labels', () => {
+    expectGolden('prometheus/everything.prom', prometheusText(storeWithEverything().collect()));
+  });
+
+  it('shows scope and selected resource attributes when asked to', () => {
+    const page = prometheusText(storeWithEverything().collect(), { scopeLabels: true, resourceLabels: ['host.*'], targetInfo: false });
+    expect(page).toContain(
+      'test_memory_usage_bytes{core="0",host_id="i-0abc",host_type="trn2.48xlarge",otel_scope_name="neuroncore_counters",otel_scope_version="0"} 4096\n',
+    );
+    expect(page).not.toContain('target_info');
+  });
+
+  it('leaves identity out when told to, and does not show two series under one name', () => {
+    const exposition = newExposition('underscores', { identityLabels: false });
+    exposition.update(storeWithEverything().collect());
+    expect(exposition.conflicts).toEqual([
+      'test_utilization_ratio: two points have the same labels',
+      'test_executions_total: two points have the same labels',
+    ]);
+  });
+
+  it('quotes names that only newer scrapers take', () => {
+    const exposition = newExposition('allow-utf-8', { strategy: 'NoTranslation' });
+    exposition.update(storeWithEverything().collect());
+    expectGolden('prometheus/utf8-names.prom', new TextPageEncoder('text').encode(exposition).toString());
+  });
+
+  it('is empty but for the target when nothing is live', () => {
+    expect(prometheusText(testStore().collect())).toBe(
+      '# HELP target_info Target metadata.\n# TYPE target_info gauge\ntarget_info{service_name="test"} 1\n',
+    );
+    expect(prometheusText([])).toBe('');
+  });
+});
+
+describe('OpenMetrics', () => {
+  it('has units, creation times and an end', () => {
+    const exposition = newExposition('underscores', {});
+    exposition.update(storeWithEverything().collect());
+    expectGolden('prometheus/everything.om', new TextPageEncoder('openmetrics').encode(exposition).toString());
+  });
+});
+
+describe('a page made from the page before', () => {
+  it('equals a page made anew, whatever changes', () => {
+    const values = fc.oneof(fc.double({ noNaN: true, min: -1e12, max: 1e12 }), fc.integer({ min: 0, max: 3 }));
+    const cycles = fc.array(fc.array(fc.option(values, { freq: 4 }), { minLength: 4, maxLength: 4 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(cycles, (steps) => {
+        const store = testStore();
+        const exposition = newExposition('underscores', {});
+        const encoder = new TextPageEncoder('text');
+        for (const [index, cores] of steps.entries()) {
+          store.apply(cycle(index + 1), (recorder) => {
+            for (const [core, value] of cores.entries()) if (value !== null) recorder.set(TEST_METRICS.utilization, value, { core });
+          });
+          const collection: readonly ResourceMetrics[] = store.collect();
+          exposition.update(collection);
+          expect(encoder.encode(exposition).toString()).toBe(prometheusText(collection));
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('is the very same page when no number changed, and never changes a page that was handed out', () => {
+    const store = testStore();
+    const exposition = newExposition('underscores', {});
+    const encoder = new TextPageEncoder('text');
+    const pageOf = (value: number): Buffer => {
+      store.apply(cycle(1), (recorder) => recorder.set(TEST_METRICS.utilization, value, { core: 0 }));
+      exposition.update(store.collect());
+      return encoder.encode(exposition);
+    };
+    const first = pageOf(50);
+    const text = first.toString();
+    expect(pageOf(50)).toBe(first);
+    expect(pageOf(12.345).toString()).toContain(' 0.12345\n');
+    expect(first.toString()).toBe(text);
+  });
+});
+
+describe('hostile names', () => {
+  it.each(hostileValues())('%s come back as they went in', (_name, value) => {
+    const store = testStore({ resource: { 'service.name': value } });
+    store.apply(cycle(1, runtime('1', { 'process.pid': 1, 'neuron.runtime.tag': value })), (recorder) => {
+      recorder.add(TEST_METRICS.executions, 1, { outcome: value });
+    });
+    const samples = parsePage(prometheusText(store.collect()));
+    const kept = value.slice(0, 1024).toWellFormed();
+    expect(samples.find(({ name }) => name === 'test_executions_total')?.labels).toEqual({
+      outcome: kept,
+      process_pid: '1',
+      neuron_runtime_tag: kept,
+    });
+  });
+});
+
+it('joins attributes whose label names clash', () => {
+  const store = testStore({ resource: { 'a.b': 'x', a_b: 'y', c: 'z' } });
+  store.apply(cycle(1, HOST), (recorder) => recorder.set(TEST_METRICS.utilization, 1, { core: 0 }));
+  expect(prometheusText(store.collect())).toContain('target_info{a_b="x;y",c="z"} 1\n');
+});
