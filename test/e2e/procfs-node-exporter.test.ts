@@ -1,11 +1,12 @@
-import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CPU_MODES } from '../../sources/procfs/cpu-stat.ts';
 import { createProcfsSource } from '../../sources/procfs/source.ts';
 import { systemHost } from '../../src/host.ts';
 import type { GroupData, MetricGroup } from '../../src/report.ts';
+import { peer } from './support/peers.ts';
+import { freePort } from './support/ports.ts';
+import { RunningProcess } from './support/process.ts';
 
 /** Our spelling of a CPU mode → node_exporter's. */
 const MODES: Readonly<Record<string, string>> = { io_wait: 'iowait', irq: 'irq', soft_irq: 'softirq' };
@@ -103,45 +104,12 @@ async function scrape(url: string): Promise<ReadonlyMap<string, number>> {
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
 }
 
-/** Debian's package `prometheus-node-exporter`; its absence fails the test. */
 async function startNodeExporter(): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> {
   const port = await freePort();
   const collectors = ['cpu', 'meminfo', 'stat'].map((name) => `--collector.${name}`);
-  const child = spawn(
-    'prometheus-node-exporter',
-    [`--web.listen-address=127.0.0.1:${port}`, '--collector.disable-defaults', ...collectors, '--log.level=error'],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  );
-  const exited = new Promise<void>((resolve, reject) => {
-    child.once('exit', () => resolve());
-    child.once('error', reject);
-  });
+  const args = [`--web.listen-address=127.0.0.1:${port}`, '--collector.disable-defaults', ...collectors, '--log.level=error'];
+  const child = new RunningProcess('node_exporter', peer('node-exporter'), args);
   const url = `http://127.0.0.1:${port}/metrics`;
-  await Promise.race([exited, untilItAnswers(url)]);
-  if (child.exitCode !== null) throw new Error(`prometheus-node-exporter ended with ${child.exitCode}`);
-  return {
-    url,
-    stop: async () => {
-      child.kill();
-      await exited;
-    },
-  };
-}
-
-async function untilItAnswers(url: string): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    const answer = await fetch(url).catch(() => undefined);
-    if (answer?.ok === true) return;
-    await delay(50);
-  }
-  throw new Error('prometheus-node-exporter does not answer');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  await child.until('it answers', async () => ((await fetch(url)).ok ? true : undefined));
+  return { url, stop: () => child[Symbol.asyncDispose]() };
 }
