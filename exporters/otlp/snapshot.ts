@@ -27,11 +27,11 @@ function copyPoints<T>(points: readonly DataPoint<T>[], copyValue: (value: T) =>
   return points.map(({ attributes, startTime, endTime, value }) => ({ attributes, startTime, endTime, value: copyValue(value) }));
 }
 
-function copyHistogram(value: Histogram): Histogram {
+export function copyHistogram(value: Histogram): Histogram {
   return { ...value, buckets: { boundaries: value.buckets.boundaries, counts: [...value.buckets.counts] } };
 }
 
-function copyExponentialHistogram(value: ExponentialHistogram): ExponentialHistogram {
+export function copyExponentialHistogram(value: ExponentialHistogram): ExponentialHistogram {
   const { count, sum, scale, zeroCount, positive, negative } = value;
   return {
     count,

@@ -1,0 +1,155 @@
+import type { Attributes, HrTime } from '@opentelemetry/api';
+import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
+import type { DataPoint, MetricData, MetricDescriptor, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
+import { msFromHrTime } from '../../src/series.ts';
+import { subtractExponential, subtractHistogram } from './delta-histogram.ts';
+import type { OtlpTemporality } from './options.ts';
+import { remember } from './remember.ts';
+import { copyExponentialHistogram, copyHistogram } from './snapshot.ts';
+
+/** What one destination was told last about a series, and the point it is told next: one object for the series' whole life. */
+interface SeriesDelta<T> {
+  total: T;
+  seenStart: HrTime;
+  seenEnd: HrTime;
+  readonly point: { attributes: Attributes; startTime: HrTime; endTime: HrTime; value: T };
+}
+
+interface Arithmetic<T> {
+  /** The difference, or undefined after a reset. */
+  subtract(now: T, before: T): T | undefined;
+  copy(value: T): T;
+}
+
+const NUMBERS: Arithmetic<number> = { subtract: (now, before) => (now < before ? undefined : now - before), copy: (value) => value };
+const HISTOGRAMS = { subtract: subtractHistogram, copy: copyHistogram };
+const EXPONENTIAL_HISTOGRAMS = { subtract: subtractExponential, copy: copyExponentialHistogram };
+
+/** Metric data that encoders can cache by, and how to bring it up to date with its source. */
+interface Conversion {
+  readonly data: MetricData;
+  update(): void;
+}
+
+export interface DeltaOptions {
+  readonly temporality: Exclude<OtlpTemporality, 'cumulative'>;
+  /** Totals of series that are older than this were reported by whoever ran before: only what is added to them counts. */
+  readonly createdAtMs: number;
+}
+
+/**
+ * Turns cumulative points into differences for one destination. Series are told apart by the identity of their descriptor and
+ * attributes, so their memory goes when the series goes. `delta` converts counters and histograms, `lowmemory` histograms only:
+ * the store observes every counter as a total, which that preference leaves cumulative.
+ */
+export class DeltaConverter {
+  readonly #options: DeltaOptions;
+  readonly #numbers = new SeriesDeltas(NUMBERS);
+  readonly #histograms = new SeriesDeltas(HISTOGRAMS);
+  readonly #exponentials = new SeriesDeltas(EXPONENTIAL_HISTOGRAMS);
+  readonly #conversions = new WeakMap<MetricData, Conversion>();
+
+  constructor(options: DeltaOptions) {
+    this.#options = options;
+  }
+
+  /** The same batch with differences; series without a new sample, and envelopes without points, are left out. */
+  convert(resourceMetrics: readonly ResourceMetrics[]): ResourceMetrics[] {
+    return resourceMetrics
+      .map(({ resource, scopeMetrics }) => ({ resource, scopeMetrics: this.#scopes(scopeMetrics) }))
+      .filter(({ scopeMetrics }) => scopeMetrics.length > 0);
+  }
+
+  #scopes(scopeMetrics: readonly ScopeMetrics[]): ScopeMetrics[] {
+    return scopeMetrics
+      .map(({ scope, metrics }) => ({
+        scope,
+        metrics: metrics.map((metric) => this.#metric(metric)).filter(({ dataPoints }) => dataPoints.length > 0),
+      }))
+      .filter(({ metrics }) => metrics.length > 0);
+  }
+
+  #metric(metric: MetricData): MetricData {
+    const conversion = remember(this.#conversions, metric, () => this.#conversion(metric));
+    conversion.update();
+    return conversion.data;
+  }
+
+  #conversion(metric: MetricData): Conversion {
+    const { createdAtMs, temporality } = this.#options;
+    const { descriptor } = metric;
+    const unchanged = { data: metric, update: () => {} };
+    if (metric.aggregationTemporality === AggregationTemporality.DELTA) return unchanged;
+    const delta = { aggregationTemporality: AggregationTemporality.DELTA };
+    switch (metric.dataPointType) {
+      case DataPointType.GAUGE:
+        return unchanged;
+      case DataPointType.SUM: {
+        if (!metric.isMonotonic || temporality === 'lowmemory') return unchanged;
+        const data = { ...metric, ...delta, dataPoints: [] };
+        return { data, update: () => this.#numbers.convert(descriptor, metric.dataPoints, data.dataPoints, createdAtMs) };
+      }
+      case DataPointType.HISTOGRAM: {
+        const data = { ...metric, ...delta, dataPoints: [] };
+        return { data, update: () => this.#histograms.convert(descriptor, metric.dataPoints, data.dataPoints, createdAtMs) };
+      }
+      case DataPointType.EXPONENTIAL_HISTOGRAM: {
+        const data = { ...metric, ...delta, dataPoints: [] };
+        return { data, update: () => this.#exponentials.convert(descriptor, metric.dataPoints, data.dataPoints, createdAtMs) };
+      }
+    }
+  }
+}
+
+class SeriesDeltas<T> {
+  readonly #arithmetic: Arithmetic<T>;
+  readonly #series = new WeakMap<MetricDescriptor, WeakMap<Attributes, SeriesDelta<T>>>();
+
+  constructor(arithmetic: Arithmetic<T>) {
+    this.#arithmetic = arithmetic;
+  }
+
+  /** Replaces `target` with the differences of `points`. */
+  convert(descriptor: MetricDescriptor, points: readonly DataPoint<T>[], target: DataPoint<T>[], createdAtMs: number): void {
+    const known = remember(this.#series, descriptor, () => new WeakMap());
+    target.length = 0;
+    for (const point of points) {
+      const series = known.get(point.attributes);
+      if (series !== undefined) {
+        if (this.#advance(series, point)) target.push(series.point);
+        continue;
+      }
+      const first = this.#begin(point);
+      known.set(point.attributes, first);
+      if (msFromHrTime(point.startTime) >= createdAtMs) target.push(first.point);
+    }
+  }
+
+  #begin({ attributes, startTime, endTime, value }: DataPoint<T>): SeriesDelta<T> {
+    const total = this.#arithmetic.copy(value);
+    return { total, seenStart: startTime, seenEnd: endTime, point: { attributes, startTime, endTime, value: total } };
+  }
+
+  /** False when there is no new sample. */
+  #advance(series: SeriesDelta<T>, { startTime, endTime, value }: DataPoint<T>): boolean {
+    if (isSame(endTime, series.seenEnd)) return false;
+    const total = this.#arithmetic.copy(value);
+    const difference = isSame(startTime, series.seenStart) ? this.#arithmetic.subtract(value, series.total) : undefined;
+    // After a reset everything counted so far is new; intervals of one series never overlap.
+    series.point.startTime = difference === undefined ? later(startTime, series.seenEnd) : series.seenEnd;
+    series.point.endTime = endTime;
+    series.point.value = difference ?? total;
+    series.total = total;
+    series.seenStart = startTime;
+    series.seenEnd = endTime;
+    return true;
+  }
+}
+
+function isSame(a: HrTime, b: HrTime): boolean {
+  return a === b || (a[0] === b[0] && a[1] === b[1]);
+}
+
+function later(a: HrTime, b: HrTime): HrTime {
+  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b;
+}
