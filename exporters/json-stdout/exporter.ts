@@ -1,0 +1,140 @@
+import { withDeadline } from '../../src/deadline.ts';
+import { AgentError } from '../../src/errors.ts';
+import type { ReportExporter } from '../../src/exporter.ts';
+import { errnoName } from '../../src/file-error.ts';
+import type { Clock } from '../../src/host.ts';
+import type { Logger } from '../../src/log.ts';
+import type { Report } from '../../src/report-document.ts';
+import { encodeDocument } from './encode.ts';
+
+/** Bytes that may wait for a slow reader. One line may be as large as the limit on lines of the stream. */
+const MAX_PENDING_BYTES = 16 * 1024 * 1024;
+const LF = Buffer.from('\n');
+
+/** Where lines go: `process.stdout`, or any writable stream. */
+export interface LineOutput {
+  write(chunk: Uint8Array, callback: (error?: Error | null) => void): boolean;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'close', listener: () => void): unknown;
+}
+
+/** `full`: the reader is too slow. `closed`: there is no reader. `unencodable`: the document is no report. */
+export type DropReason = 'full' | 'closed' | 'unencodable';
+
+/** Why nothing can be written any more. A reader that goes away is an ordinary end of a pipeline, as in `neuron-otel | head -1`. */
+export type OutputEnd = { readonly end: 'reader_gone' } | { readonly end: 'failed'; readonly error: AgentError };
+
+export interface JsonStdoutOptions {
+  readonly output: LineOutput;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly maxPendingBytes?: number;
+  readonly onWritten?: () => void;
+  readonly onDropped?: (reason: DropReason, error: AgentError) => void;
+}
+
+/**
+ * Writes each report as one line, whole or not at all: when the reader is slow and the bound on pending bytes is reached, whole
+ * reports are dropped and counted until there is room again. Never waits and never throws.
+ */
+export class JsonStdoutExporter implements ReportExporter {
+  readonly kind = 'report';
+  readonly id = 'json_stdout';
+  readonly #options: JsonStdoutOptions;
+  readonly #maxPendingBytes: number;
+  readonly #closed = Promise.withResolvers<OutputEnd>();
+  #pendingBytes = 0;
+  #isClosed = false;
+  #isDropping = false;
+  #flushed: PromiseWithResolvers<void> | undefined;
+
+  constructor(options: JsonStdoutOptions) {
+    this.#options = options;
+    this.#maxPendingBytes = options.maxPendingBytes ?? MAX_PENDING_BYTES;
+    // These listeners stay for good: an error of a stream without one would end the process.
+    options.output.on('error', (error) => this.#onError(error));
+    options.output.on('close', () => this.#end({ end: 'reader_gone' }));
+  }
+
+  /** Resolves when the output can take nothing any more; never rejects. */
+  get closed(): Promise<OutputEnd> {
+    return this.#closed.promise;
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** The bytes of the stream where there are any, so that nothing is lost or reordered; else the encoded document. */
+  export(report: Report): void {
+    if (this.#isClosed) {
+      this.#drop('closed', new AgentError('export_permanent', this.id, 'stdout is closed'));
+      return;
+    }
+    const line = report.line === undefined ? this.#encode(report) : Buffer.concat([report.line.bytes, LF]);
+    if (line === undefined) return;
+    if (this.#pendingBytes > 0 && this.#pendingBytes + line.length > this.#maxPendingBytes) {
+      if (!this.#isDropping)
+        this.#options.logger.warn({ pendingBytes: this.#pendingBytes }, 'stdout is read too slowly, reports are dropped');
+      this.#isDropping = true;
+      this.#drop('full', new AgentError('export_retryable', this.id, 'stdout is read too slowly'));
+      return;
+    }
+    this.#write(line);
+  }
+
+  /** Waits until everything was taken by the reader, but no longer than `deadlineMs`. */
+  async flush(deadlineMs: number): Promise<void> {
+    if (this.#pendingBytes === 0 || this.#isClosed) return;
+    this.#flushed ??= Promise.withResolvers();
+    await withDeadline(this.#options.clock, this.#flushed.promise, deadlineMs);
+  }
+
+  /** Writes no more. The stream itself belongs to whoever made it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    return Promise.resolve();
+  }
+
+  #encode(report: Report): Buffer | undefined {
+    try {
+      return Buffer.from(`${encodeDocument(report.document)}\n`, 'utf8');
+    } catch (thrown) {
+      this.#drop('unencodable', AgentError.from(thrown, 'internal', this.id));
+      return undefined;
+    }
+  }
+
+  #write(line: Buffer): void {
+    this.#pendingBytes += line.length;
+    this.#options.output.write(line, (error) => {
+      this.#pendingBytes -= line.length;
+      if (error === undefined || error === null) this.#options.onWritten?.();
+      else this.#drop('closed', AgentError.from(error, 'export_permanent', this.id));
+      if (this.#pendingBytes === 0) this.#onDrained();
+    });
+  }
+
+  #onDrained(): void {
+    if (this.#isDropping) this.#options.logger.info({}, 'stdout is read again');
+    this.#isDropping = false;
+    this.#flushed?.resolve();
+    this.#flushed = undefined;
+  }
+
+  #drop(reason: DropReason, error: AgentError): void {
+    this.#options.onDropped?.(reason, error);
+  }
+
+  #onError(error: Error): void {
+    if (errnoName(error) === 'EPIPE') this.#end({ end: 'reader_gone' });
+    else this.#end({ end: 'failed', error: AgentError.from(error, 'export_permanent', this.id) });
+  }
+
+  #end(end: OutputEnd): void {
+    this.#isClosed = true;
+    this.#flushed?.resolve();
+    this.#flushed = undefined;
+    this.#closed.resolve(end);
+  }
+}

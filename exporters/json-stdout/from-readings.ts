@@ -1,0 +1,176 @@
+import { runtimeKey } from '../../src/report.ts';
+import type {
+  AnyGroupReading,
+  CoreCounters,
+  GroupReading,
+  InstanceInfo,
+  LoadedModel,
+  MemoryUsed,
+  MetricGroup,
+  NeuronHardwareInfo,
+  NeuronK8sInfo,
+  PodPlacement,
+  RuntimeRef,
+  SubgraphMemory,
+} from '../../src/report.ts';
+import type { JsonObject } from './json-object.ts';
+
+/**
+ * neuron-monitor's document from the latest reading of each group, for sources that are no stream. `runtimes` are the processes to
+ * list, in this order, also those without a reading. Member order is the encoder's business. What no reading knows is left out,
+ * or null where neuron-monitor itself prints null.
+ */
+export function documentFromReadings(readings: Iterable<AnyGroupReading>, runtimes: readonly RuntimeRef[]): JsonObject {
+  const reports = new Map<string, Record<string, JsonObject>>();
+  const system: Record<string, JsonObject> = {};
+  const facts: Record<string, JsonObject> = {};
+  for (const reading of readings) {
+    const data = groupMembers(reading);
+    if (reading.runtime !== undefined) {
+      const key = runtimeKey(reading.runtime);
+      reports.set(key, { ...reports.get(key), [reading.group]: data });
+    } else if (isFact(reading.group)) {
+      facts[reading.group] = data;
+    } else {
+      system[reading.group] = data;
+    }
+  }
+  return {
+    neuron_runtime_data: runtimes.map((runtime) => ({
+      pid: runtime.pid,
+      neuron_runtime_tag: runtime.tag,
+      error: runtime.error ?? '',
+      report: reports.get(runtimeKey(runtime)) ?? {},
+    })),
+    system_data: Object.keys(system).length === 0 ? null : system,
+    instance_info: facts['instance_info'] ?? { ...instanceInfo({}), error: '' },
+    neuron_hardware_info: facts['neuron_hardware_info'] ?? { error: '' },
+    neuron_k8s_info: facts['neuron_k8s_info'],
+  };
+}
+
+function isFact(group: MetricGroup): boolean {
+  return group === 'instance_info' || group === 'neuron_hardware_info' || group === 'neuron_k8s_info';
+}
+
+/** Facts have no period, but for those of Kubernetes. */
+function groupMembers(reading: AnyGroupReading): JsonObject {
+  return { period: reading.periodSeconds, ...dataMembers(reading), error: reading.error ?? '' };
+}
+
+function dataMembers(reading: AnyGroupReading): JsonObject {
+  switch (reading.group) {
+    case 'execution_stats':
+      return executionStats(reading);
+    case 'memory_used':
+      return memoryUsed(reading.data);
+    case 'neuron_runtime_vcpu_usage':
+      return { vcpu_usage: { user: reading.data.user, system: reading.data.system } };
+    case 'neuroncore_counters':
+      return { neuroncores_in_use: mapValues(reading.data.neuroncores_in_use, coreCounters) };
+    case 'memory_info':
+      return { ...reading.data };
+    case 'neuron_hw_counters':
+      return {
+        neuron_devices: reading.data.neuron_devices?.map(({ neuron_device_index, ecc }) => ({ neuron_device_index, ...ecc })) ?? null,
+      };
+    case 'vcpu_usage': {
+      const { average_usage, usage_data, context_switch_count } = reading.data;
+      return { average_usage, usage_data, context_switch_count };
+    }
+    case 'instance_info':
+      return instanceInfo(reading.data);
+    case 'neuron_hardware_info':
+      return hardwareInfo(reading.data);
+    case 'neuron_k8s_info':
+      return k8sInfo(reading.data);
+  }
+}
+
+function executionStats({ data }: GroupReading<'execution_stats'>): JsonObject {
+  return {
+    error_summary: data.error_summary,
+    execution_summary: data.execution_summary,
+    latency_stats: {
+      total_latency: data.latency_stats?.total_latency ?? null,
+      device_latency: data.latency_stats?.device_latency ?? null,
+    },
+  };
+}
+
+function memoryUsed(data: MemoryUsed): JsonObject {
+  const { host, neuron_device, host_breakdown, neuroncore_memory_usage } = data;
+  return {
+    neuron_runtime_used_bytes: {
+      host,
+      neuron_device,
+      usage_breakdown:
+        host_breakdown === undefined && neuroncore_memory_usage === undefined
+          ? undefined
+          : { host: host_breakdown, neuroncore_memory_usage },
+    },
+    loaded_models: data.loaded_models?.map((model) => loadedModel(model)) ?? null,
+  };
+}
+
+function loadedModel(model: LoadedModel): JsonObject {
+  return { ...model, subgraphs: Object.fromEntries(model.subgraphs.map((graph) => [graph.name, subgraph(graph)])) };
+}
+
+function subgraph(graph: SubgraphMemory): JsonObject {
+  const { host, neuron_device, host_breakdown, device_breakdown, neuroncore_index, neuron_device_index } = graph;
+  return {
+    memory_used_bytes: {
+      host,
+      neuron_device,
+      usage_breakdown:
+        host_breakdown === undefined && device_breakdown === undefined
+          ? undefined
+          : { host: host_breakdown, neuron_device: device_breakdown },
+    },
+    neuroncore_index,
+    neuron_device_index,
+  };
+}
+
+/** `nc_v3` is the only spelling of physical cores that is documented. */
+function coreCounters({ physical_cores, ...counters }: CoreCounters): JsonObject {
+  if (physical_cores === undefined) return counters;
+  const v3d = Object.entries(physical_cores).map(([index, percent]) => [`nc_v3.${index}`, { neuroncore_utilization: percent }] as const);
+  return { ...counters, v3d: Object.fromEntries(v3d) };
+}
+
+/** All of these are always printed, "" when the metadata service did not say; the ultraserver only where there is one. */
+function instanceInfo(info: InstanceInfo): JsonObject {
+  return {
+    instance_name: info.instance_name ?? '',
+    instance_id: info.instance_id ?? '',
+    instance_type: info.instance_type ?? '',
+    instance_availability_zone: info.instance_availability_zone ?? '',
+    instance_availability_zone_id: info.instance_availability_zone_id ?? '',
+    instance_region: info.instance_region ?? '',
+    ami_id: info.ami_id ?? '',
+    subnet_id: info.subnet_id ?? '',
+    ultraserver_id: info.ultraserver_id,
+  };
+}
+
+function hardwareInfo(info: NeuronHardwareInfo): JsonObject {
+  return { ...info };
+}
+
+function k8sInfo(info: NeuronK8sInfo): JsonObject {
+  return {
+    neuroncores_k8s_info: mapValues(info.neuroncores_k8s_info, placement),
+    neurondevices_k8s_info: mapValues(info.neurondevices_k8s_info, placement),
+  };
+}
+
+function placement({ pod_name, namespace, container_names }: PodPlacement): JsonObject {
+  return { pod_name, namespace, container_name: container_names };
+}
+
+function mapValues<T>(map: Readonly<Record<string, T>> | undefined, convert: (value: T) => JsonObject): JsonObject | undefined {
+  if (map === undefined) return undefined;
+  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, convert(value)]));
+}

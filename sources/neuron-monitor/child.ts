@@ -1,0 +1,89 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { withDeadline } from '../../src/deadline.ts';
+import { AgentError } from '../../src/errors.ts';
+import { errnoName } from '../../src/file-error.ts';
+import type { Clock } from '../../src/host.ts';
+
+/** Between SIGTERM and SIGKILL, and after SIGKILL before the process is given up. */
+const GRACE_MS = 2_000;
+
+export interface ChildOptions {
+  readonly clock: Clock;
+  /** Absolute path. */
+  readonly binary: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly onStderr: (chunk: Uint8Array) => void;
+}
+
+/** A running neuron-monitor: leader of its own process group, without a shell, with nothing on stdin. */
+export class MonitorChild {
+  readonly #clock: Clock;
+  readonly #process: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #exited = Promise.withResolvers<AgentError>();
+  readonly #gone: Promise<void>;
+  /** From here on the number may belong to another process. */
+  #reaped = false;
+
+  constructor(options: ChildOptions) {
+    this.#clock = options.clock;
+    this.#process = spawn(options.binary, options.args, {
+      cwd: '/',
+      env: { ...options.env },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#process.once('error', (error) => this.#exited.resolve(startError(error)));
+    this.#process.once('exit', (code, signal) => this.#onExit(code, signal));
+    this.#process.stderr.on('data', options.onStderr);
+    this.#process.stderr.on('error', () => this.#process.stderr.destroy());
+    this.#gone = this.#exited.promise.then(() => undefined);
+  }
+
+  /** Undefined when the process could not be started. */
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  get stdout(): Readable {
+    return this.#process.stdout;
+  }
+
+  /** Resolves, once, with the reason: it could not be started, it exited, it was killed. */
+  get exited(): Promise<AgentError> {
+    return this.#exited.promise;
+  }
+
+  /** SIGTERM to the whole group, SIGKILL after a grace period. Resolves when the child is gone, or was given up. Safe to repeat. */
+  async stop(): Promise<void> {
+    this.#killGroup('SIGTERM');
+    if (await withDeadline(this.#clock, this.#gone, GRACE_MS)) return;
+    this.#killGroup('SIGKILL');
+    await withDeadline(this.#clock, this.#gone, GRACE_MS);
+  }
+
+  #onExit(code: number | null, signal: NodeJS.Signals | null): void {
+    // What the child started dies with it: it would keep the pipe open and the devices in use.
+    this.#killGroup('SIGKILL');
+    this.#reaped = true;
+    const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
+    this.#exited.resolve(new AgentError('child_exited', 'neuron-monitor', `neuron-monitor ${how}`));
+  }
+
+  #killGroup(signal: NodeJS.Signals): void {
+    if (this.#process.pid === undefined || this.#reaped) return;
+    try {
+      process.kill(-this.#process.pid, signal);
+    } catch {
+      // ESRCH: the group is empty. EPERM: all that is left of it belongs to somebody else. There is nothing left to do.
+    }
+  }
+}
+
+function startError(error: Error): AgentError {
+  const errno = errnoName(error);
+  const code = errno === 'ENOENT' ? 'source_absent' : errno === 'EACCES' || errno === 'EPERM' ? 'source_denied' : 'child_exited';
+  return new AgentError(code, 'neuron-monitor', `neuron-monitor cannot be started: ${error.message}`, { cause: error });
+}
