@@ -1,0 +1,34 @@
+import type { Naming } from './schema-exporters.ts';
+
+/** What the command line may say about the configuration. */
+export interface Flags {
+  /** `--source`: see `source.spec`. */
+  readonly source: string;
+  readonly speed: 'recorded' | 'max';
+  /** `--exporter`: names or types; `none` for none. */
+  readonly exporters: readonly string[];
+  readonly verbosity: 0 | 1 | 2 | 3 | 4;
+  readonly logFormat: 'text' | 'json';
+  /** Names on the Prometheus page. */
+  readonly naming: Naming;
+  readonly prometheusHost: string;
+  readonly prometheusPort: number;
+  readonly webConfigFile: string;
+}
+
+const FLAG_NAMES: ReadonlyMap<string, string> = new Map([
+  ['source', '--source'],
+  ['speed', '--speed'],
+  ['exporters', '--exporter'],
+  ['verbosity', '--verbose'],
+  ['logFormat', '--log-format'],
+  ['naming', '--naming'],
+  ['prometheusHost', '--host'],
+  ['prometheusPort', '--port'],
+  ['webConfigFile', '--web.config.file'],
+]);
+
+/** A flag as users type it, for messages. */
+export function flagName(member: string): string {
+  return FLAG_NAMES.get(member) ?? `--${member}`;
+}

@@ -1,0 +1,65 @@
+import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/report.ts';
+import type { MetricGroup, RuntimeGroup, SystemGroup } from '../src/report.ts';
+import type { Selection } from '../src/selection.ts';
+import type { AgentConfig, GroupSettings, RuntimeEntry } from './agent-config.ts';
+import { firstMatch } from './tag-filter.ts';
+
+type Groups = Pick<AgentConfig, 'runtimes' | 'systemGroups'>;
+
+/** Which entry speaks about a process, by its tag: the first whose filter finds it. Verdicts are remembered within a bound. */
+export function runtimeSelector(config: Pick<AgentConfig, 'runtimes'>): (tag: string) => RuntimeEntry | undefined {
+  return firstMatch(config.runtimes);
+}
+
+/** The shortest period of each configured group, milliseconds, in neuron-monitor's order of groups. */
+export function periodsOf(config: Groups): Map<MetricGroup, number> {
+  const periods = new Map<MetricGroup, number>();
+  for (const group of RUNTIME_GROUPS) {
+    const ofEntries = config.runtimes.flatMap((entry) => entry.groups[group]?.periodMs ?? []);
+    if (ofEntries.length > 0) periods.set(group, Math.min(...ofEntries));
+  }
+  for (const group of SYSTEM_GROUPS) {
+    const periodMs = config.systemGroups[group]?.periodMs;
+    if (periodMs !== undefined) periods.set(group, periodMs);
+  }
+  return periods;
+}
+
+/** The configuration as the collection needs it. */
+export function selectionOf(config: Groups & Pick<AgentConfig, 'periodMs'>): Selection {
+  const select = runtimeSelector(config);
+  const groups = new Map<RuntimeEntry, ReadonlySet<RuntimeGroup>>();
+  for (const entry of config.runtimes) groups.set(entry, new Set(RUNTIME_GROUPS.filter((group) => entry.groups[group] !== undefined)));
+  return {
+    runtimeGroups: ({ tag }) => {
+      const entry = select(tag);
+      return entry === undefined ? undefined : groups.get(entry);
+    },
+    systemGroups: new Set<SystemGroup>(SYSTEM_GROUPS.filter((group) => config.systemGroups[group] !== undefined)),
+    periodsMs: periodsOf(config),
+    defaultPeriodMs: config.periodMs,
+  };
+}
+
+/**
+ * The same choice as a file that neuron-monitor itself can read. It knows whole seconds only, so other periods are rounded up.
+ */
+export function neuronMonitorFile(config: Groups & Pick<AgentConfig, 'periodMs'>): string {
+  const list = (groups: Readonly<Partial<Record<string, GroupSettings>>>) =>
+    Object.entries(groups).flatMap(([type, settings]) =>
+      settings === undefined ? [] : [{ type, period: wholeSeconds(settings.periodMs) }],
+    );
+  return `${JSON.stringify(
+    {
+      period: wholeSeconds(config.periodMs),
+      neuron_runtimes: config.runtimes.map((entry) => ({ tag_filter: entry.tagFilter ?? '.*', metrics: list(entry.groups) })),
+      system_metrics: list(config.systemGroups),
+    },
+    undefined,
+    2,
+  )}\n`;
+}
+
+function wholeSeconds(periodMs: number): string {
+  return `${Math.ceil(periodMs / 1_000)}s`;
+}
