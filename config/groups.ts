@@ -42,22 +42,18 @@ export function selectionOf(config: Groups & Pick<AgentConfig, 'periodMs'>): Sel
 }
 
 /**
- * The same choice as a file that neuron-monitor itself can read. It knows whole seconds only, so other periods are rounded up.
+ * The same choice as the content of a file that neuron-monitor itself can read. It knows whole seconds only, so other periods are rounded up.
  */
-export function neuronMonitorFile(config: Groups & Pick<AgentConfig, 'periodMs'>): string {
+export function neuronMonitorFile(config: Groups & Pick<AgentConfig, 'periodMs'>): Readonly<Record<string, unknown>> {
   const list = (groups: Readonly<Partial<Record<string, GroupSettings>>>) =>
     Object.entries(groups).flatMap(([type, settings]) =>
       settings === undefined ? [] : [{ type, period: wholeSeconds(settings.periodMs) }],
     );
-  return `${JSON.stringify(
-    {
-      period: wholeSeconds(config.periodMs),
-      neuron_runtimes: config.runtimes.map((entry) => ({ tag_filter: entry.tagFilter ?? '.*', metrics: list(entry.groups) })),
-      system_metrics: list(config.systemGroups),
-    },
-    undefined,
-    2,
-  )}\n`;
+  return {
+    period: wholeSeconds(config.periodMs),
+    neuron_runtimes: config.runtimes.map((entry) => ({ tag_filter: entry.tagFilter ?? '.*', metrics: list(entry.groups) })),
+    system_metrics: list(config.systemGroups),
+  };
 }
 
 function wholeSeconds(periodMs: number): string {

@@ -60,7 +60,8 @@ export class Agent {
   readonly #life = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   readonly #reading = new Set<PullSource>();
-  #hasCollected = false;
+  readonly #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+  #collections = 0;
   #streamIsDown = false;
   #disposed: Promise<void> | undefined;
 
@@ -82,7 +83,15 @@ export class Agent {
 
   /** True after the first sample was recorded. */
   get ready(): boolean {
-    return this.#hasCollected;
+    return this.#collections > 0;
+  }
+
+  /** Resolves after this many collections, of a stream or of native sources. */
+  collected(count: number): Promise<void> {
+    if (this.#collections >= count) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push({ count, resolve });
+    });
   }
 
   /** Changes whenever there is something new to scrape. */
@@ -191,7 +200,7 @@ export class Agent {
     telemetry.lineReceived(batch.source);
     const recorded = this.#options.collection.apply(batch, () => true);
     this.#ladder.streamDelivered(recorded);
-    this.#hasCollected = true;
+    this.#countCollection();
     if (batch.line !== undefined) this.#report(reports.fromLine(batch.line));
     const taken = this.#tick((group) => recorded.has(group));
     await withDeadline(this.#options.clock, taken, EXPORTERS_TAKE_MS);
@@ -229,7 +238,7 @@ export class Agent {
 
   #publishPulled(recorded: ReadonlySet<MetricGroup>): void {
     if (recorded.size === 0) return;
-    this.#hasCollected = true;
+    this.#countCollection();
     if (this.#options.stream === undefined || this.#streamIsDown)
       this.#report(this.#options.reports.fromReadings(this.#options.collection));
     // Exports take their own time; the next sample does not wait for them.
@@ -244,6 +253,11 @@ export class Agent {
       if (!this.#life.signal.aborted) this.#options.telemetry.collectionFailed(AgentError.from(thrown, 'internal', source.id));
       return undefined;
     }
+  }
+
+  #countCollection(): void {
+    this.#collections += 1;
+    for (const { count, resolve } of this.#waiting) if (this.#collections >= count) resolve();
   }
 
   #report(report: Report): void {

@@ -1,21 +1,13 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { EXIT } from '../errors.ts';
 import { VERSION } from '../version.ts';
+import type { ConfigFlags } from './config-command.ts';
 import type { CliIo } from './io.ts';
 import { demo } from './demo.ts';
 import { once } from './once.ts';
 import { prometheus } from './prometheus.ts';
 import { run } from './run.ts';
 import { validate } from './validate.ts';
-
-/** Flags every command that collects understands. */
-export interface CommonFlags {
-  readonly configFile?: string;
-  readonly verbose?: number;
-  readonly logFormat?: 'text' | 'json';
-  readonly source?: string;
-  readonly speed?: 'recorded' | 'max';
-}
 
 const SOURCES = `where data come from:
   auto                   the best that works on this host, for each metric group
@@ -79,7 +71,7 @@ function runCommand(io: CliIo, exit: (code: number) => void): Command {
     .addOption(
       new Option('--exporter <list>', 'exporters, comma-separated: json_stdout, prometheus, otlp; default json_stdout').argParser(list),
     )
-    .action(async (flags: CommonFlags & { readonly exporter?: readonly string[] }) => exit(await run(flags, io)));
+    .action(async (flags: ConfigFlags) => exit(await run(flags, io)));
 }
 
 function onceCommand(io: CliIo, exit: (code: number) => void): Command {
@@ -93,7 +85,7 @@ function onceCommand(io: CliIo, exit: (code: number) => void): Command {
 function validateCommand(io: CliIo, exit: (code: number) => void): Command {
   return common(new Command('validate').description('check the configuration; print groups → periods → readers → exporters'))
     .addOption(new Option('--exporter <list>', 'exporters, comma-separated').argParser(list))
-    .action(async (flags: CommonFlags & { readonly exporter?: readonly string[] }) => exit(await validate(flags, io)));
+    .action(async (flags: ConfigFlags) => exit(await validate(flags, io)));
 }
 
 function prometheusCommand(io: CliIo, exit: (code: number) => void): Command {

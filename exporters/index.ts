@@ -1,0 +1,75 @@
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { AgentConfig, ExporterConfig, OtlpConfig, PrometheusConfig } from '../config/agent-config.ts';
+import { Secret } from '../config/secret.ts';
+import type { Exporter } from '../src/exporter.ts';
+import type { Clock } from '../src/host.ts';
+import type { Logger } from '../src/log.ts';
+import type { MetricGroup } from '../src/report.ts';
+import type { SelfTelemetry } from '../src/self-telemetry.ts';
+import type { SourceId } from '../src/source.ts';
+import { JsonStdoutExporter } from './json-stdout/exporter.ts';
+import type { LineOutput } from './json-stdout/exporter.ts';
+import { createOtlpExporter } from './otlp/index.ts';
+import type { HeaderValue } from './otlp/options.ts';
+import { createPrometheusExporter } from './prometheus/index.ts';
+import type { PrometheusOptions } from './prometheus/index.ts';
+
+/** What exporters need from the agent and the process. */
+export interface ExporterServices {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly telemetry: SelfTelemetry;
+  readonly stdout: LineOutput;
+  readonly version: string;
+  /** Everything that is live, self-metrics included. */
+  readonly collect: () => Promise<readonly ResourceMetrics[]>;
+  readonly generation: () => number;
+  readonly isReady: () => boolean;
+  readonly sources: () => ReadonlyMap<MetricGroup, SourceId>;
+}
+
+/** The one explicit list of destinations: each entry of `exporters` becomes one exporter. */
+export function createExporters(config: AgentConfig, services: ExporterServices): readonly Exporter[] {
+  return config.exporters.map((exporter) => createExporter(exporter, services));
+}
+
+function createExporter(exporter: ExporterConfig, services: ExporterServices): Exporter {
+  const { clock, telemetry } = services;
+  const logger = services.logger.child({ component: exporter.id });
+  switch (exporter.type) {
+    case 'json_stdout':
+      return new JsonStdoutExporter({
+        output: services.stdout,
+        clock,
+        logger,
+        onWritten: () => telemetry.reportLine(exporter.id, 'sent'),
+        onDropped: () => telemetry.reportLine(exporter.id, 'dropped'),
+      });
+    case 'prometheus':
+      return createPrometheusExporter(prometheusOptions(exporter), {
+        ...services,
+        log: logger,
+        onScrape: (outcome) => {
+          if (outcome.outcome === 'failed') telemetry.exportFailed(exporter.id, outcome.error);
+        },
+      });
+    case 'otlp':
+      return createOtlpExporter({ ...exporter, headers: revealed(exporter.headers) }, { clock });
+  }
+}
+
+function prometheusOptions(config: PrometheusConfig): PrometheusOptions {
+  const host = config.host.includes(':') ? `[${config.host.replace(/^\[|\]$/g, '')}]` : config.host;
+  return {
+    listen: [`${host}:${config.port}`],
+    naming: config.naming,
+    strategy: config.translationStrategy,
+    scopeLabels: config.scopeLabels,
+    resourceLabels: config.resourceLabels,
+  };
+}
+
+/** The one place where header values leave their wrapper: the exporter sends them. */
+function revealed(headers: OtlpConfig['headers']): Readonly<Record<string, HeaderValue>> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value instanceof Secret ? value.reveal() : value]));
+}

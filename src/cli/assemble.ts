@@ -1,0 +1,117 @@
+import { bootTimeMs } from '../../sources/procfs/boot-time.ts';
+import { createSources } from '../../sources/index.ts';
+import type { SourceSet } from '../../sources/index.ts';
+import { createExporters } from '../../exporters/index.ts';
+import { filterDocument } from '../../exporters/json-stdout/filter.ts';
+import { documentFromReadings } from '../../exporters/json-stdout/from-readings.ts';
+import { RECEIVERS, runtimeResource } from '../../receivers/index.ts';
+import type { AgentConfig } from '../../config/agent-config.ts';
+import { selectionOf } from '../../config/groups.ts';
+import { Agent } from '../agent.ts';
+import { Collection } from '../collection.ts';
+import type { Exporter } from '../exporter.ts';
+import type { Logger } from '../log.ts';
+import type { MetricDefinition } from '../metric-table.ts';
+import type { Report } from '../report-document.ts';
+import type { Selection } from '../selection.ts';
+import { SelfTelemetry } from '../self-telemetry.ts';
+import { SeriesStore } from '../series-store.ts';
+import type { StreamLine, StreamSource } from '../source.ts';
+import { VERSION } from '../version.ts';
+import type { CliIo } from './io.ts';
+
+export interface AssembleOptions {
+  readonly config: AgentConfig;
+  readonly io: CliIo;
+  readonly logger: Logger;
+  /** Instead of the sources the configuration names. */
+  readonly sources?: SourceSet;
+  /** Without exporters an agent only collects, for one-shot output. */
+  readonly withExporters: boolean;
+}
+
+export interface Assembly {
+  readonly agent: Agent;
+  readonly exporters: readonly Exporter[];
+  readonly sources: SourceSet;
+  readonly collection: Collection;
+}
+
+/** Wires one agent: the only place that knows every part. */
+export function assemble(options: AssembleOptions): Assembly {
+  const { config, io, logger } = options;
+  const { clock } = io.host;
+  const telemetry = new SelfTelemetry({ logger: logger.child({ component: 'agent' }), clock });
+  const selection = selectionOf(config);
+  const store = createStore(config);
+  const sources = options.sources ?? createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => collection.runtimes });
+  const collection: Collection = new Collection({
+    clock,
+    store,
+    selection,
+    telemetry,
+    receivers: new Map(RECEIVERS.map((receiver) => [receiver.group, receiver])),
+    runtimeResource,
+    identify: (runtime) => runtime,
+    eccCounts: config.eccCounts,
+    ...withBootTime(bootTimeMs(io.host)),
+  });
+  const exporters: readonly Exporter[] = options.withExporters
+    ? createExporters(config, {
+        clock,
+        logger,
+        telemetry,
+        stdout: io.stdout,
+        version: VERSION,
+        collect: () => agent.snapshot({ selfMetrics: config.telemetry.selfMetrics }),
+        generation: () => agent.generation,
+        isReady: () => agent.ready,
+        sources: () => telemetry.activeSources(),
+      })
+    : [];
+  const agent: Agent = new Agent({
+    clock,
+    logger: logger.child({ component: 'agent' }),
+    selection,
+    store,
+    collection,
+    telemetry,
+    exporters,
+    pullSources: sources.pullSources,
+    reports: { fromLine: (line) => reportFromLine(line, selection), fromReadings: reportFromReadings },
+    selfMetrics: config.telemetry.selfMetrics,
+    version: VERSION,
+    ...(sources.stream === undefined ? {} : { stream: sources.stream satisfies StreamSource }),
+  });
+  return { agent, exporters, sources, collection };
+}
+
+function createStore(config: AgentConfig): SeriesStore {
+  const isOn = new Map(Object.entries(config.metrics));
+  return new SeriesStore({
+    version: VERSION,
+    resource: {
+      'service.name': 'neuron-otel',
+      'service.version': VERSION,
+      'telemetry.distro.name': 'neuron-otel',
+      'telemetry.distro.version': VERSION,
+      ...config.resource.attributes,
+    },
+    maxSeries: config.telemetry.maxSeries,
+    isEnabled: (metric: MetricDefinition) => isOn.get(metric.name) ?? metric.enabled,
+  });
+}
+
+/** Untouched when nothing was filtered out: then the bytes of the stream are the output. */
+function reportFromLine(line: StreamLine, selection: Selection): Report {
+  const filtered = filterDocument(line.document, selection);
+  return filtered.removed ? { document: filtered.document } : { document: line.document, line };
+}
+
+function reportFromReadings(collection: Collection): Report {
+  return { document: documentFromReadings(collection.latestReadings(), collection.runtimes) };
+}
+
+function withBootTime(bootMs: number | undefined): { readonly bootTimeMs?: number } {
+  return bootMs === undefined ? {} : { bootTimeMs: bootMs };
+}
