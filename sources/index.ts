@@ -26,8 +26,8 @@ export interface SourceSet {
 }
 
 /** Which source serves which group begins here: the stream first for what it delivers, then the native ones in this order. */
-export function createSources(config: AgentConfig, services: SourceServices): SourceSet {
-  const stream = createStream(config, services);
+export async function createSources(config: AgentConfig, services: SourceServices): Promise<SourceSet> {
+  const stream = await createStream(config, services);
   const isRecording = config.source.spec.kind === 'file';
   const procfs = config.source.procfs === 'on' || (config.source.procfs === 'auto' && !isRecording);
   const pullSources = procfs ? [createProcfsSource({ host: services.host, runtimes: services.runtimes })] : [];
@@ -35,7 +35,7 @@ export function createSources(config: AgentConfig, services: SourceServices): So
   return { pullSources, pidsAreLocal, ...(stream === undefined ? {} : { stream }) };
 }
 
-function createStream(config: AgentConfig, { host, logger, stdin }: SourceServices): StreamSource | undefined {
+async function createStream(config: AgentConfig, { host, logger, stdin }: SourceServices): Promise<StreamSource | undefined> {
   const { spec, speed } = config.source;
   const common = { host, logger: logger.child({ component: 'neuron-monitor' }) };
   switch (spec.kind) {
@@ -46,7 +46,9 @@ function createStream(config: AgentConfig, { host, logger, stdin }: SourceServic
     case 'neuron-monitor':
       return child(config, common, spec.path ?? config.source.neuronMonitor.path);
     case 'auto':
-      return isInstalled(host, config.source.neuronMonitor.path) ? child(config, common, config.source.neuronMonitor.path) : undefined;
+      return (await isInstalled(host, config.source.neuronMonitor.path))
+        ? child(config, common, config.source.neuronMonitor.path)
+        : undefined;
     case 'native':
     case 'virtual':
       return undefined;
@@ -63,9 +65,9 @@ function child(config: AgentConfig, common: { readonly host: Host; readonly logg
 }
 
 /** Without the binary a host is served natively. */
-function isInstalled(host: Host, path: string | undefined): boolean {
+async function isInstalled(host: Host, path: string | undefined): Promise<boolean> {
   try {
-    findBinary(host, path);
+    await findBinary(host, path);
     return true;
   } catch {
     return false;

@@ -38,7 +38,7 @@ export const SELF_METRICS = {
   sourceActive: {
     name: 'neuron.source.active',
     instrument: 'gauge',
-    unit: '1',
+    unit: '{source}',
     attributes: ['neuron.group', 'neuron.source'],
     description: 'Is 1 for the source that serves a metric group.',
   },
@@ -64,7 +64,7 @@ export const SELF_METRICS = {
     description: 'Lines of the neuron-monitor stream that could not be used: malformed, too long, or cut off at the end.',
   },
   seriesCount: {
-    name: 'neuron.series.count',
+    name: 'neuron.series.kept',
     instrument: 'gauge',
     unit: '{series}',
     attributes: [],

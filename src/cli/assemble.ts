@@ -38,13 +38,13 @@ export interface Assembly {
 }
 
 /** Wires one agent: the only place that knows every part. */
-export function assemble(options: AssembleOptions): Assembly {
+export async function assemble(options: AssembleOptions): Promise<Assembly> {
   const { config, io, logger } = options;
   const { clock } = io.host;
   const telemetry = new SelfTelemetry({ logger: logger.child({ component: 'agent' }), clock });
   const selection = selectionOf(config);
   const store = createStore(config);
-  const sources = options.sources ?? createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => collection.runtimes });
+  const sources = options.sources ?? createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => collection.runtimes }));
   const collection: Collection = new Collection({
     clock,
     store,

@@ -38,7 +38,7 @@ export async function demo(flags: DemoFlags, io: CliIo): Promise<number> {
   const input = Readable.from(workload(flags.instanceType, stop));
   const { logger } = loaded;
   const stream = createNeuronMonitorSource({ mode: 'stdin', host: io.host, logger, input });
-  const assembly = assemble({
+  const assembly = await assemble({
     config,
     io,
     logger,

@@ -26,7 +26,7 @@ export async function once(flags: OnceFlags, io: CliIo): Promise<number> {
   const loaded = load({ ...flags, speed: flags.speed ?? 'max' }, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
-  const assembly = assemble({ config, io, logger, withExporters: false });
+  const assembly = await assemble({ config, io, logger, withExporters: false });
   try {
     await assembly.agent.start();
     await enough(assembly, io, config.source.spec.kind === 'file');

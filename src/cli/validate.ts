@@ -16,7 +16,7 @@ export async function validate(flags: ConfigFlags, io: CliIo): Promise<number> {
   const loaded = load(flags, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
-  const sources = createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
+  const sources = await createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
   const native = new Map<MetricGroup, string>();
   for (const source of sources.pullSources) for (const group of source.groups()) if (!native.has(group)) native.set(group, source.id);
   for (const source of sources.pullSources) await source[Symbol.asyncDispose]();
