@@ -1,13 +1,21 @@
 import type { EscapingScheme } from './escaping.ts';
+import { JoinedExposition } from './exposition.ts';
+import type { Exposition } from './exposition.ts';
+import { LegacyExposition } from './legacy-exposition.ts';
 import { DEFAULT_STRATEGY } from './naming.ts';
 import type { TranslationStrategy } from './naming.ts';
 import { OtelExposition } from './otel-exposition.ts';
-import type { Exposition } from './otel-exposition.ts';
+import { ProcessExposition } from './process-exposition.ts';
+import type { ProcessFacts } from './process-exposition.ts';
+
+/** `otel`: the agent's own names; `legacy`: those of neuron-monitor-prometheus.py; `both`: all of them on one page. */
+export type Naming = 'otel' | 'legacy' | 'both';
 
 /** What stands on a page, and under which names. */
 export interface ExpositionOptions {
-  /** The agent's own names, those of neuron-monitor-prometheus.py, or both on one page; `otel` when absent. */
-  readonly naming?: 'otel' | 'legacy' | 'both';
+  /** `otel` when absent. */
+  readonly naming?: Naming;
+  /** How OpenTelemetry names become Prometheus names; with unit suffixes and underscores when absent. */
   readonly strategy?: TranslationStrategy;
   /** `otel_scope_name` and `otel_scope_version` on every series; off when absent. */
   readonly scopeLabels?: boolean;
@@ -17,9 +25,30 @@ export interface ExpositionOptions {
   readonly resourceLabels?: readonly string[];
   /** `target_info` with the host's resource; on when absent. */
   readonly targetInfo?: boolean;
+  readonly legacy?: {
+    /** `pod_name`, `namespace` and `container_name` on the families of Neuron processes; off when absent. */
+    readonly podLabels?: boolean;
+    /** `pid` on the families of Neuron processes, which the script does not have; off when absent. */
+    readonly processLabel?: boolean;
+  };
 }
 
-export function newExposition(escaping: EscapingScheme, options: ExpositionOptions): Exposition {
+/** `processFacts` adds the `process_*` families to legacy pages. */
+export function newExposition(escaping: EscapingScheme, options: ExpositionOptions, processFacts?: () => ProcessFacts): Exposition {
+  const naming = options.naming ?? 'otel';
+  const parts: Exposition[] = [];
+  if (naming !== 'legacy') parts.push(newOtelExposition(escaping, options));
+  if (naming !== 'otel') {
+    if (processFacts !== undefined) parts.push(new ProcessExposition(processFacts));
+    parts.push(
+      new LegacyExposition({ podLabels: options.legacy?.podLabels ?? false, processLabel: options.legacy?.processLabel ?? false }),
+    );
+  }
+  const [only, ...others] = parts;
+  return only === undefined || others.length > 0 ? new JoinedExposition(parts) : only;
+}
+
+function newOtelExposition(escaping: EscapingScheme, options: ExpositionOptions): OtelExposition {
   return new OtelExposition({
     strategy: options.strategy ?? DEFAULT_STRATEGY,
     escaping,

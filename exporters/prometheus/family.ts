@@ -103,6 +103,6 @@ function isHistogram(value: unknown): value is Histogram | ExponentialHistogram 
   return typeof value === 'object' && value !== null && 'count' in value && ('buckets' in value || 'scale' in value);
 }
 
-function secondsOf(time: HrTime): number {
+export function secondsOf(time: HrTime): number {
   return time[0] + time[1] / 1e9;
 }

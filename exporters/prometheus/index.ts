@@ -10,6 +10,7 @@ import { landingPage } from './landing-page.ts';
 import { formatListenAddress, parseListenAddress } from './listen-address.ts';
 import type { ListenAddress } from './listen-address.ts';
 import { escapesNames } from './naming.ts';
+import { readProcessFacts } from './process-exposition.ts';
 import { Pages } from './pages.ts';
 import type { PageEncoder } from './pages.ts';
 import type { PageFormat } from './negotiation.ts';
@@ -60,7 +61,7 @@ export function createPrometheusExporter(options: PrometheusOptions, services: P
       collect: services.collect,
       generation: services.generation,
       clock: services.clock,
-      newExposition: (escaping) => newExposition(escaping, options),
+      newExposition: (escaping) => newExposition(escaping, options, () => readProcessFacts('/proc')),
       newEncoder,
       onConflicts: (conflicts) =>
         log.warn({ conflicts: conflicts.slice(0, 10) }, 'metrics left out of the page: their names or labels clash'),

@@ -5,6 +5,7 @@ import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { definitionOf } from '../../src/metric-table.ts';
 import { escapeName } from './escaping.ts';
 import type { EscapingScheme } from './escaping.ts';
+import type { Exposition } from './exposition.ts';
 import { HistogramSeries, NumberSeries } from './family.ts';
 import type { Family, FamilyType } from './family.ts';
 import { labelText } from './labels.ts';
@@ -22,16 +23,6 @@ export const IDENTITY_ATTRIBUTES = [
   'k8s.container.name',
   'container.id',
 ] as const;
-
-/** The families of a page and what changed about them. */
-export interface Exposition {
-  readonly families: readonly Family[];
-  /** Changes with the set of lines; the same revision means that only numbers changed. */
-  readonly revision: number;
-  /** Points left out because another point has the same name and labels, or the name has another type. */
-  readonly conflicts: readonly string[];
-  update(collection: readonly ResourceMetrics[]): void;
-}
 
 export interface OtelExpositionOptions {
   readonly strategy: TranslationStrategy;

@@ -4,7 +4,7 @@ import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { Clock } from '../../src/host.ts';
 import type { EscapingScheme } from './escaping.ts';
 import type { ContentEncoding, PageFormat } from './negotiation.ts';
-import type { Exposition } from './otel-exposition.ts';
+import type { Exposition } from './exposition.ts';
 
 /** Makes the bytes of one format; keeps what it needs to make the next page cheaply. */
 export interface PageEncoder {

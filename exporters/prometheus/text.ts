@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { Family, Series } from './family.ts';
 import { escapeHelp, metadataName, samplePrefix } from './labels.ts';
 import { MAX_NUMBER_BYTES, boundText, pythonNumber, writeAscii, writeNumber } from './numbers.ts';
-import type { Exposition } from './otel-exposition.ts';
+import type { Exposition } from './exposition.ts';
 
 /** `text` is Prometheus text 0.0.4 (and 1.0.0, which differs by quoted names only); `openmetrics` is OpenMetrics 1.0. */
 export type TextDialect = 'text' | 'openmetrics';

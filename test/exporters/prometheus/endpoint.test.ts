@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import { TEST_METRICS, cycle, testStore } from '../../support/metrics.ts';
 import { startEndpoint } from './support/endpoint.ts';
@@ -156,12 +157,11 @@ describe('?collect[]= and ?exclude[]=', () => {
 
 describe('limits', () => {
   it('refuse more scrapes at once than allowed', async () => {
-    let release: () => void = () => {};
-    const gate = new Promise<void>((resolve) => (release = resolve));
-    await using endpoint = await startEndpoint({ maxRequests: 2 }, { collect: () => gate.then(() => []) });
+    const gate = Promise.withResolvers<readonly ResourceMetrics[]>();
+    await using endpoint = await startEndpoint({ maxRequests: 2 }, { collect: () => gate.promise });
     const waiting = [endpoint.get('/metrics'), endpoint.get('/metrics')];
     await expect.poll(async () => (await endpoint.get('/metrics')).status).toBe(503);
-    release();
+    gate.resolve([]);
     expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([200, 200]);
     expect((await endpoint.get('/metrics')).status).toBe(200);
   });

@@ -31,7 +31,7 @@ const ROWS: readonly Row[] = [
 ];
 
 describe('prometheusName', () => {
-  it.each(ROWS)('%s in %s as %s', (name, unit, instrument, ...names) => {
+  it.each(ROWS.map((row) => [row[0], row] as const))('%s', (_name, [name, unit, instrument, ...names]) => {
     const expected = [...names, name];
     for (const [index, strategy] of TRANSLATION_STRATEGIES.entries()) {
       expect(prometheusName({ name, unit, instrument }, strategy)).toBe(expected[index]);

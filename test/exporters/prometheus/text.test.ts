@@ -1,5 +1,5 @@
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { prometheusText } from '../../../exporters/prometheus/exposition-text.ts';
 import { newExposition } from '../../../exporters/prometheus/expositions.ts';
