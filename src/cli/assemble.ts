@@ -44,7 +44,8 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
   const telemetry = new SelfTelemetry({ logger: logger.child({ component: 'agent' }), clock });
   const selection = selectionOf(config);
   const store = createStore(config);
-  const sources = options.sources ?? createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => collection.runtimes }));
+  const sources =
+    options.sources ?? (await createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => collection.runtimes }));
   const collection: Collection = new Collection({
     clock,
     store,
