@@ -3,7 +3,7 @@ import type { HostFacts } from '../src/report.ts';
 
 /** Reads `"12"`, the member name neuron-monitor gives a core, a device or a vCPU; anything else is a failure of this reading. */
 export function indexOf(key: string, recorder: Recorder): number | undefined {
-  if (/^\d{1,6}$/.test(key)) return Number(key);
+  if (/^(?:0|[1-9]\d{0,5})$/.test(key)) return Number(key);
   recorder.fail('source_malformed', 'a member name should be an index and is not a number');
   return undefined;
 }

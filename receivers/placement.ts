@@ -38,7 +38,7 @@ export function podAttributes(placement: PodPlacement, containers: Iterable<stri
   const [container, ...others] = containers;
   return {
     'k8s.pod.name': placement.pod_name,
-    'k8s.namespace.name': placement.namespace,
+    ...(placement.namespace === '' ? {} : { 'k8s.namespace.name': placement.namespace }),
     ...(container === undefined || others.length > 0 ? {} : { 'k8s.container.name': container }),
   };
 }

@@ -29,13 +29,13 @@ function recordLatency(kind: LatencyKind, percentiles: NumberMap | undefined, co
   else if (completed !== undefined) recorder.distribution(metrics.duration, { count: completed, quantiles }, attributes);
 }
 
-/** `p25` → 0.25. */
+/** `p25` → 0.25; rounded, because 99.9 / 100 is not 0.999. */
 function quantilesOf(percentiles: NumberMap, recorder: Recorder): ReadonlyMap<number, number> {
   const quantiles = new Map<number, number>();
   for (const [name, seconds] of Object.entries(percentiles)) {
     const percent = /^p(\d{1,3}(?:\.\d{1,6})?)$/.exec(name)?.[1];
     if (percent === undefined || Number(percent) > 100) recorder.fail('source_malformed', 'a latency percentile has an unknown name');
-    else quantiles.set(Number(percent) / 100, seconds);
+    else quantiles.set(Number((Number(percent) / 100).toFixed(8)), seconds);
   }
   return quantiles;
 }

@@ -18,7 +18,7 @@ function receive(reading: GroupReading<'memory_used'>, recorder: Recorder, conte
   recordCores(data, recorder, context);
   if (data.loaded_models === undefined) return;
   recordModelCount(data.loaded_models, recorder);
-  if (recorder.wants(metrics.modelMemory)) for (const model of data.loaded_models) recordModel(model, recorder, context);
+  if (recorder.wants(metrics.modelMemory)) recordModels(data.loaded_models, recorder, context);
 }
 
 function recordCores(data: MemoryUsed, recorder: Recorder, context: ReceiverContext): void {
@@ -41,23 +41,39 @@ function recordModelCount(models: readonly LoadedModel[], recorder: Recorder): v
   recorder.set(metrics.modelCount, models.length - running, { 'neuron.model.state': 'loaded' });
 }
 
-function recordModel(model: LoadedModel, recorder: Recorder, context: ReceiverContext): void {
-  for (const subgraph of model.subgraphs) {
-    const attributes = {
-      'neuron.device.index': subgraph.neuron_device_index,
-      'neuron.core.index': coreOf(subgraph, context),
-      'neuron.model.name': model.name,
-      'neuron.model.uuid': model.uuid,
-      'neuron.model.id': model.model_id,
-      'neuron.model.subgraph.name': subgraph.name,
-    };
-    for (const [location, category, usedBytes] of parts(subgraph)) {
-      recorder.set(metrics.modelMemory, usedBytes, {
-        ...attributes,
-        'neuron.memory.location': location,
-        'neuron.memory.category': category,
-      });
+function recordModels(models: readonly LoadedModel[], recorder: Recorder, context: ReceiverContext): void {
+  const seen = new Set<string>();
+  for (const model of models) {
+    for (const subgraph of model.subgraphs) {
+      const attributes = subgraphAttributes(model, subgraph, context);
+      const identity = JSON.stringify(attributes);
+      if (seen.has(identity)) recorder.fail('source_malformed', 'a subgraph of a model is listed twice');
+      else recordSubgraph(subgraph, attributes, recorder);
+      seen.add(identity);
     }
+  }
+}
+
+type SubgraphAttributes = ReturnType<typeof subgraphAttributes>;
+
+function subgraphAttributes(model: LoadedModel, subgraph: SubgraphMemory, context: ReceiverContext) {
+  return {
+    'neuron.device.index': subgraph.neuron_device_index,
+    'neuron.core.index': coreOf(subgraph, context),
+    'neuron.model.name': model.name,
+    'neuron.model.uuid': model.uuid,
+    'neuron.model.id': model.model_id,
+    'neuron.model.subgraph.name': subgraph.name,
+  };
+}
+
+function recordSubgraph(subgraph: SubgraphMemory, attributes: SubgraphAttributes, recorder: Recorder): void {
+  for (const [location, category, usedBytes] of parts(subgraph)) {
+    recorder.set(metrics.modelMemory, usedBytes, {
+      ...attributes,
+      'neuron.memory.location': location,
+      'neuron.memory.category': category,
+    });
   }
 }
 

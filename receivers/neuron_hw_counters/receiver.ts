@@ -16,12 +16,17 @@ function receive(reading: GroupReading<'neuron_hw_counters'>, recorder: Recorder
     )
   )
     return;
-  for (const device of devices) recordDevice(device, recorder, context);
+  const seen = new Set<number>();
+  for (const device of devices) {
+    if (seen.has(device.neuron_device_index)) recorder.fail('source_malformed', 'a Neuron device is listed twice');
+    else recordDevice(device, recorder, context);
+    seen.add(device.neuron_device_index);
+  }
 }
 
 function recordDevice(device: DeviceCounters, recorder: Recorder, context: ReceiverContext): void {
   for (const [name, count] of Object.entries(device.ecc)) {
-    const [, memory, errorType] = /^(mem|sram)_ecc_(\w+)$/.exec(name) ?? [];
+    const [, memory, errorType] = /^(mem|hbm|sram)_ecc_(\w+)$/.exec(name) ?? [];
     if (errorType === undefined) continue;
     const attributes = attributesOf(device.neuron_device_index, memory === 'sram' ? 'SRAM' : deviceMemoryType(context.facts), errorType);
     if (context.eccCounts === 'tally') recorder.add(metrics.errors, count, attributes);

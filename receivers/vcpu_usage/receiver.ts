@@ -24,7 +24,8 @@ function receive(reading: GroupReading<'vcpu_usage'>, recorder: Recorder, contex
     if (average !== undefined) recordAverage(average, recorder);
     if (perCpu !== undefined && recorder.wants(metrics.utilizationPerCpu)) recordEachCpu(perCpu, recorder);
   }
-  if (perCpu !== undefined) recorder.set(metrics.logicalCount, Object.keys(perCpu).length, {});
+  const cpus = Object.keys(perCpu ?? {}).length;
+  if (cpus > 0) recorder.set(metrics.logicalCount, cpus, {});
   if (contextSwitches !== undefined && !isZeroFilled(reading, [contextSwitches]))
     recorder.add(metrics.contextSwitches, contextSwitches, {});
   if (cpuTime === undefined) return;
