@@ -11,6 +11,7 @@ import { Agent } from '../agent.ts';
 import { Collection } from '../collection.ts';
 import type { Exporter } from '../exporter.ts';
 import type { Logger } from '../log.ts';
+import { toggleOf } from '../metric-table.ts';
 import type { MetricDefinition } from '../metric-table.ts';
 import type { Report } from '../report-document.ts';
 import type { Selection } from '../selection.ts';
@@ -26,8 +27,8 @@ export interface AssembleOptions {
   readonly logger: Logger;
   /** Instead of the sources the configuration names. */
   readonly sources?: SourceSet;
-  /** Without exporters an agent only collects, for one-shot output. */
-  readonly withExporters: boolean;
+  /** In place of the configured exporters, for one-shot output. */
+  readonly exporters?: readonly Exporter[];
 }
 
 export interface Assembly {
@@ -57,19 +58,19 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     eccCounts: config.eccCounts,
     ...withBootTime(bootTimeMs(io.host)),
   });
-  const exporters: readonly Exporter[] = options.withExporters
-    ? createExporters(config, {
-        clock,
-        logger,
-        telemetry,
-        stdout: io.stdout,
-        version: VERSION,
-        collect: () => agent.snapshot({ selfMetrics: config.telemetry.selfMetrics }),
-        generation: () => agent.generation,
-        isReady: () => agent.ready,
-        sources: () => telemetry.activeSources(),
-      })
-    : [];
+  const exporters: readonly Exporter[] =
+    options.exporters ??
+    createExporters(config, {
+      clock,
+      logger,
+      telemetry,
+      stdout: io.stdout,
+      version: VERSION,
+      collect: () => agent.snapshot({ selfMetrics: config.telemetry.selfMetrics, legacy: true }),
+      generation: () => agent.generation,
+      isReady: () => agent.ready,
+      sources: () => telemetry.activeSources(),
+    });
   const agent: Agent = new Agent({
     clock,
     logger: logger.child({ component: 'agent' }),
@@ -99,7 +100,7 @@ function createStore(config: AgentConfig): SeriesStore {
       ...config.resource.attributes,
     },
     maxSeries: config.telemetry.maxSeries,
-    isEnabled: (metric: MetricDefinition) => isOn.get(metric.name) ?? metric.enabled,
+    isEnabled: (metric: MetricDefinition) => (metric.legacyOnly === true ? metric.enabled : (isOn.get(toggleOf(metric)) ?? metric.enabled)),
   });
 }
 

@@ -1,4 +1,4 @@
-import { ALL_METRICS } from '../../receivers/index.ts';
+import { SWITCHABLE_METRICS } from '../../receivers/index.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { AgentConfig } from '../../config/agent-config.ts';
 import type { Flags } from '../../config/flags.ts';
@@ -6,6 +6,7 @@ import { formatProblem } from '../../config/problems.ts';
 import { EXIT } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import type { Logger } from '../log.ts';
+import { toggleOf } from '../metric-table.ts';
 import type { CliIo } from './io.ts';
 
 export interface ConfigFlags {
@@ -28,7 +29,7 @@ export function load(flags: ConfigFlags, io: CliIo, more: Partial<Flags> = {}): 
     ...(flags.configFile === undefined ? {} : { path: flags.configFile }),
     flags: { ...configFlags(flags), ...more },
     env: io.host.env,
-    knownMetrics: new Set(ALL_METRICS.map((metric) => metric.name)),
+    knownMetrics: new Set(SWITCHABLE_METRICS.map((metric) => toggleOf(metric))),
   });
   if (!result.ok) {
     for (const problem of result.problems) io.stderr.write(`neuron-otel: ${formatProblem(problem, flags.configFile)}\n`);

@@ -42,7 +42,6 @@ export async function demo(flags: DemoFlags, io: CliIo): Promise<number> {
     config,
     io,
     logger,
-    withExporters: true,
     sources: { stream, pullSources: [createProcfsSource({ host: io.host, runtimes: () => [] })], pidsAreLocal: false },
   });
   if (flags.seconds !== undefined) void delay(flags.seconds * 1_000, undefined, { ref: false }).then(() => ended.abort());

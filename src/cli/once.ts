@@ -1,8 +1,9 @@
 import { otlpJson } from '../../exporters/otlp/json.ts';
 import { encodeDocument } from '../../exporters/json-stdout/encode.ts';
-import { documentFromReadings } from '../../exporters/json-stdout/from-readings.ts';
 import { prometheusText } from '../../exporters/prometheus/exposition-text.ts';
 import { AgentError, EXIT } from '../errors.ts';
+import type { ReportExporter } from '../exporter.ts';
+import type { Report } from '../report-document.ts';
 import { assemble } from './assemble.ts';
 import type { Assembly } from './assemble.ts';
 import { load } from './config-command.ts';
@@ -26,7 +27,8 @@ export async function once(flags: OnceFlags, io: CliIo): Promise<number> {
   const loaded = load({ ...flags, speed: flags.speed ?? 'max' }, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
-  const assembly = await assemble({ config, io, logger, withExporters: false });
+  const last = new LastReport();
+  const assembly = await assemble({ config, io, logger, exporters: [last] });
   try {
     await assembly.agent.start();
     await enough(assembly, io, config.source.spec.kind === 'file');
@@ -34,7 +36,7 @@ export async function once(flags: OnceFlags, io: CliIo): Promise<number> {
       io.stderr.write('neuron-otel: no sample came, nothing to print\n');
       return EXIT.failure;
     }
-    await write(io, await render(assembly, flags));
+    await write(io, await render(assembly, flags, last));
     return EXIT.ok;
   } catch (thrown) {
     logger.error({ err: AgentError.from(thrown, 'internal', 'once') }, 'cannot collect');
@@ -53,10 +55,36 @@ async function enough({ agent }: Assembly, io: CliIo, isRecording: boolean): Pro
   await Promise.race([agent.ended, stopped, sampled]);
 }
 
-async function render({ agent, collection }: Assembly, flags: OnceFlags): Promise<string> {
-  if (flags.format === 'json') return `${encodeDocument(documentFromReadings(collection.latestReadings(), collection.runtimes))}\n`;
+async function render({ agent }: Assembly, flags: OnceFlags, last: LastReport): Promise<string> {
+  if (flags.format === 'json') return last.text();
   const resourceMetrics = await agent.snapshot({ selfMetrics: flags.selfMetrics === true });
   return flags.format === 'prometheus' ? prometheusText(resourceMetrics, { naming: flags.naming }) : `${otlpJson({ resourceMetrics })}\n`;
+}
+
+/** Keeps the latest report instead of writing each one. */
+class LastReport implements ReportExporter {
+  readonly kind = 'report';
+  readonly id = 'json_stdout';
+  #report: Report | undefined;
+
+  export(report: Report): void {
+    this.#report = report;
+  }
+
+  /** One line with its end; a line of a stream as it came. */
+  text(): string {
+    if (this.#report === undefined) return '';
+    const { document, line } = this.#report;
+    return `${line === undefined ? encodeDocument(document) : Buffer.from(line.bytes).toString('utf8')}\n`;
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
 function write(io: CliIo, text: string): Promise<void> {

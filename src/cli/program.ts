@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { didYouMean } from '../../config/suggest.ts';
 import { EXIT } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import type { ConfigFlags } from './config-command.ts';
@@ -34,6 +35,14 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   const program = createProgram(io, (code) => {
     exitCode = code;
   });
+  const [first] = argv;
+  const commands = [...program.commands.map((command) => command.name()), 'help'];
+  if (first !== undefined && !first.startsWith('-') && !commands.includes(first)) {
+    io.stderr.write(
+      `neuron-otel: there is no command ${JSON.stringify(first)}${didYouMean(first, commands)}\n(neuron-otel --help shows all commands)\n`,
+    );
+    return EXIT.usage;
+  }
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (thrown) {

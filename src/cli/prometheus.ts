@@ -24,5 +24,5 @@ export async function prometheus(flags: PrometheusFlags, io: CliIo): Promise<num
   const { config, logger } = loaded;
   const stream = createNeuronMonitorSource({ mode: 'stdin', host: io.host, logger, input: io.stdin });
   const sources = { stream, pullSources: [], pidsAreLocal: false };
-  return runAssembly(await assemble({ config, io, logger, withExporters: true, sources }), io, logger);
+  return runAssembly(await assemble({ config, io, logger, sources }), io, logger);
 }

@@ -15,7 +15,7 @@ export async function run(flags: ConfigFlags, io: CliIo): Promise<number> {
   const loaded = load(flags, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
-  return runAssembly(await assemble({ config, io, logger, withExporters: true }), io, logger);
+  return runAssembly(await assemble({ config, io, logger }), io, logger);
 }
 
 /** One life of an assembled agent; resolves with the exit code. */
