@@ -31,6 +31,9 @@ export const RECEIVERS: readonly Receiver[] = [
 /** Every row of every table. */
 export const ALL_METRICS: readonly MetricDefinition[] = RECEIVERS.flatMap(({ metrics }) => Object.values(metrics));
 
+/** Rows that the configuration can switch. */
+export const SWITCHABLE_METRICS: readonly MetricDefinition[] = ALL_METRICS.filter(({ legacyOnly }) => legacyOnly !== true);
+
 export function receiverFor(group: MetricGroup): Receiver | undefined {
   return RECEIVERS.find((receiver) => receiver.group === group);
 }

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { prometheusName } from '../exporters/prometheus/naming.ts';
 import { RECEIVERS } from '../receivers/index.ts';
+import { toggleOf } from '../src/metric-table.ts';
 import type { AttributeType, LegacyMapping, MetricDefinition } from '../src/metric-table.ts';
 import { SELF_METRICS } from '../src/self-metrics.ts';
 
@@ -41,7 +42,7 @@ const PROCESS_GROUPS: ReadonlySet<string> = new Set(['execution_stats', 'memory_
 
 function overview(rows: readonly MetricDefinition[]): string {
   const cells = rows.map((row) => [
-    code(row.toggle ?? row.name),
+    code(toggleOf(row)),
     kindOf(row.instrument),
     code(row.unit),
     row.enabled ? 'on' : 'off',
@@ -55,7 +56,7 @@ function details(row: MetricDefinition): string {
   const attributes = Object.entries(row.attributes).map(([name, type]) => `  - ${code(name)}: ${attributeText(type)}`);
   const scale = row.scale === 1 ? '' : `, times ${row.scale} (${row.source.document ?? ''})`;
   return [
-    `### ${row.toggle ?? row.name}`,
+    `### ${toggleOf(row)}`,
     '',
     row.description,
     ...(row.note === undefined ? [] : ['', row.note]),

@@ -92,6 +92,11 @@ export function definitionOf(descriptor: MetricDescriptor): MetricDefinition | u
   return definitionOfDescriptor.get(descriptor);
 }
 
+/** Name under which the configuration switches a row. */
+export function toggleOf(metric: MetricDefinition): string {
+  return metric.toggle ?? metric.name;
+}
+
 /** A value of the source in the row's unit. Divides where the scale is a fraction: 42.01 × 0.01 is not the 0.4201 that 42.01 / 100 is. */
 export function inUnit(metric: MetricDefinition, value: number): number {
   return metric.scale < 1 ? value / (1 / metric.scale) : value * metric.scale;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { prometheusLabelName, prometheusName } from '../../exporters/prometheus/naming.ts';
 import { ALL_METRICS, RECEIVERS, receiverFor } from '../../receivers/index.ts';
-import { defineMetrics } from '../../src/metric-table.ts';
+import { defineMetrics, toggleOf } from '../../src/metric-table.ts';
 import type { LegacyMapping, MetricDefinition, MetricRow } from '../../src/metric-table.ts';
 import { METRIC_GROUPS } from '../../src/report.ts';
 import { SELF_METRICS } from '../../src/self-metrics.ts';
@@ -142,7 +142,7 @@ describe('all rows together', () => {
   });
 
   it('have toggles of their own, and a variant stands in for one row of its group, kind, unit and type', () => {
-    expect(isDistinct(ALL_METRICS.map(({ toggle, name }) => toggle ?? name))).toBe(true);
+    expect(isDistinct(ALL_METRICS.map((metric) => toggleOf(metric)))).toBe(true);
     const variants = ALL_METRICS.filter(({ toggle }) => toggle !== undefined);
     const replaced = variants.map(({ name }) => ALL_METRICS.filter((metric) => metric.name === name && metric.toggle === undefined));
     expect(replaced.map((rows) => rows.map((row) => shape(row)))).toEqual(variants.map((variant) => [shape(variant)]));
