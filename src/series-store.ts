@@ -16,7 +16,7 @@ export type EntityRef =
 export interface SeriesStoreOptions {
   readonly version: string;
   /** Attributes of every resource (service name, user's own); they win over what receivers contribute. */
-  readonly resource: Readonly<Record<string, string | number>>;
+  readonly resource: Readonly<Record<string, string | number | boolean>>;
   /** Series kept at most, hidden totals included. */
   readonly maxSeries: number;
   readonly isEnabled: (metric: MetricDefinition) => boolean;

@@ -5,6 +5,7 @@ import type { Flags } from '../../config/flags.ts';
 import { formatProblem } from '../../config/problems.ts';
 import { EXIT } from '../errors.ts';
 import { createLogger } from '../log.ts';
+import { toggleOf } from '../metric-table.ts';
 import type { Logger } from '../log.ts';
 import { toggleOf } from '../metric-table.ts';
 import type { CliIo } from './io.ts';

@@ -57,7 +57,7 @@ async function enough({ agent }: Assembly, io: CliIo, isRecording: boolean): Pro
 
 async function render({ agent }: Assembly, flags: OnceFlags, last: LastReport): Promise<string> {
   if (flags.format === 'json') return last.text();
-  const resourceMetrics = await agent.snapshot({ selfMetrics: flags.selfMetrics === true });
+  const resourceMetrics = await agent.snapshot({ selfMetrics: flags.selfMetrics === true, legacy: flags.format === 'prometheus' });
   return flags.format === 'prometheus' ? prometheusText(resourceMetrics, { naming: flags.naming }) : `${otlpJson({ resourceMetrics })}\n`;
 }
 
