@@ -12,7 +12,6 @@ import { Collection } from '../collection.ts';
 import type { Exporter } from '../exporter.ts';
 import type { Logger } from '../log.ts';
 import { toggleOf } from '../metric-table.ts';
-import { toggleOf } from '../metric-table.ts';
 import type { MetricDefinition } from '../metric-table.ts';
 import type { Report } from '../report-document.ts';
 import type { Selection } from '../selection.ts';

@@ -7,7 +7,6 @@ import { EXIT } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { toggleOf } from '../metric-table.ts';
 import type { Logger } from '../log.ts';
-import { toggleOf } from '../metric-table.ts';
 import type { CliIo } from './io.ts';
 
 export interface ConfigFlags {
