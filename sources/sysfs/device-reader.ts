@@ -1,0 +1,198 @@
+import type { DeviceCore, DeviceCounters, DeviceFacts, DeviceHealth, NumberMap } from '../../src/report.ts';
+import type { SourceFailure } from '../../src/source.ts';
+import { CoreActivity } from './busy-time.ts';
+import type { TimeUnitTest } from './busy-time.ts';
+import { readCore, readMemory } from './core-reader.ts';
+import type { SysfsDetail } from './core-reader.ts';
+import { ErrorCounter } from './error-counter.ts';
+import { parseFacts } from './facts.ts';
+import { HealthJudge } from './health.ts';
+import { allFiles, takeInventory } from './inventory.ts';
+import type { Inventory } from './inventory.ts';
+import type { NodeReader } from './node-file.ts';
+import { PowerSchedule, parsePower } from './power.ts';
+import type { FactNode } from './roles.ts';
+import { Sweep } from './sweep.ts';
+import { findFiles, inodeOf } from './walk.ts';
+import type { DeviceDirectory } from './walk.ts';
+
+export interface DeviceReaderOptions {
+  readonly directory: DeviceDirectory;
+  readonly reader: NodeReader;
+  readonly unit: TimeUnitTest;
+  readonly detail: SysfsDetail;
+}
+
+export interface DeviceSample {
+  /** Absent when the device was not there. */
+  readonly counters?: DeviceCounters;
+  readonly failures: readonly SourceFailure[];
+}
+
+/** Serial number, firmware and the like are read anew this often. */
+const FACTS_MS = 60_000;
+
+/** Reads one device, and remembers what rates, dips and health need. */
+export class DeviceReader {
+  readonly directory: DeviceDirectory;
+  readonly #options: DeviceReaderOptions;
+  readonly #errors = new Map<string, ErrorCounter>();
+  readonly #activities = new Map<number, CoreActivity>();
+  readonly #health = new HealthJudge();
+  readonly #power = new PowerSchedule();
+  #inventory: Inventory;
+  #inode: number | undefined;
+  #facts: DeviceFacts = {};
+  #factsAtMs = -Infinity;
+  #coreArchitecture: string | undefined;
+
+  constructor(options: DeviceReaderOptions) {
+    this.#options = options;
+    this.directory = options.directory;
+    this.#inode = inodeOf(this.directory.path);
+    this.#inventory = takeInventory(findFiles(this.directory));
+  }
+
+  get inventory(): Inventory {
+    return this.#inventory;
+  }
+
+  /** The facts of the last reading. */
+  get facts(): DeviceFacts {
+    return this.#facts;
+  }
+
+  /** Physical cores: what the driver says, else as many as have a directory (before 2.28 only root may read the count). */
+  get coreCount(): number {
+    return this.#facts.core_count ?? this.#inventory.cores.size;
+  }
+
+  /** `NCv3`. */
+  get coreArchitecture(): string | undefined {
+    return this.#coreArchitecture;
+  }
+
+  /** Nodes that are gone are looked for once more where they may stand now. */
+  read(countersAreLive: boolean, monotonicMs: number): DeviceSample {
+    if (inodeOf(this.directory.path) !== this.#inode) this.#search();
+    const sweep = this.#newSweep();
+    const counters = this.#sweep(sweep, countersAreLive, monotonicMs);
+    if (!sweep.gone) return { counters, failures: sweep.failures() };
+    this.#search();
+    if (this.#inode === undefined) return { failures: [] };
+    const second = this.#newSweep();
+    return { counters: this.#sweep(second, countersAreLive, monotonicMs), failures: second.failures() };
+  }
+
+  /** Some facts are for root only in older drivers: what cannot be read is left out without a word. Known facts survive a reset. */
+  refreshFacts(monotonicMs: number): void {
+    if (monotonicMs - this.#factsAtMs < FACTS_MS) return;
+    this.#factsAtMs = monotonicMs;
+    const quiet = this.#newSweep();
+    const texts = new Map<FactNode, string>();
+    for (const [name, file] of this.#inventory.facts) {
+      const text = quiet.text(file);
+      if (text !== undefined) texts.set(name, text);
+      this.#options.reader.release(file);
+    }
+    this.#facts = { ...this.#facts, ...parseFacts(texts) };
+    const [core] = this.#inventory.cores.values();
+    this.#coreArchitecture = quiet.text(core?.architecture);
+  }
+
+  release(): void {
+    for (const file of allFiles(this.#inventory)) this.#options.reader.release(file);
+  }
+
+  #newSweep(): Sweep {
+    return new Sweep(this.#options.reader, this.directory.index);
+  }
+
+  #search(): void {
+    this.release();
+    this.#inode = inodeOf(this.directory.path);
+    this.#inventory = takeInventory(findFiles(this.directory));
+    this.#factsAtMs = -Infinity;
+  }
+
+  #sweep(sweep: Sweep, countersAreLive: boolean, monotonicMs: number): DeviceCounters {
+    const { hostMemory, power } = this.#inventory;
+    this.refreshFacts(monotonicMs);
+    if (power !== undefined && this.#power.isDue(monotonicMs)) this.#readPower(sweep, monotonicMs);
+    const health = this.#readHealth(sweep, monotonicMs);
+    const hostUsage = readMemory(sweep, hostMemory);
+    const hostPeaks = this.#options.detail.peaks ? sweep.counts(hostMemory.peaks) : undefined;
+    const sample = this.#power.current(monotonicMs);
+    const cores = this.#readCores(sweep, countersAreLive, monotonicMs);
+    const resetFailures = this.#readResetFailures(sweep);
+    return {
+      neuron_device_index: this.directory.index,
+      ecc: this.#readErrors(sweep, monotonicMs),
+      ...(Object.keys(this.#facts).length > 0 && { device_facts: this.#facts }),
+      ...(health !== undefined && { device_health: health }),
+      ...(sample !== undefined && { device_power: sample }),
+      ...(hostUsage !== undefined && { device_host_memory: hostUsage }),
+      ...(hostPeaks !== undefined && { device_host_memory_peak: hostPeaks }),
+      ...(resetFailures !== undefined && { device_reset_failures: resetFailures }),
+      ...(this.#inventory.cores.size > 0 && { device_cores: cores }),
+    };
+  }
+
+  #readPower(sweep: Sweep, monotonicMs: number): void {
+    const { power } = this.#inventory;
+    const text = sweep.text(power);
+    if (power === undefined || text === undefined) return;
+    const answer = parsePower(text);
+    if (answer.kind === 'malformed') sweep.malformed(power);
+    this.#power.answered(answer, monotonicMs);
+  }
+
+  #readHealth(sweep: Sweep, monotonicMs: number): DeviceHealth | undefined {
+    const { health } = this.#inventory;
+    const components = health.get('unhealthy_components');
+    if (components === undefined) return undefined;
+    return this.#health.next(
+      {
+        components: sweep.text(components),
+        heartbeat: sweep.text(health.get('healthcheck_heartbeat')),
+        hwErrorEvents: sweep.count(health.get('hw_error_event')),
+      },
+      monotonicMs,
+    );
+  }
+
+  #readErrors(sweep: Sweep, monotonicMs: number): NumberMap {
+    const ecc: Record<string, number> = {};
+    for (const [name, file] of this.#inventory.ecc) {
+      const value = sweep.count(file);
+      if (value === undefined) continue;
+      let counter = this.#errors.get(name);
+      if (counter === undefined) {
+        counter = new ErrorCounter();
+        this.#errors.set(name, counter);
+      }
+      const count = counter.next(value, monotonicMs);
+      if (count !== undefined) ecc[name] = count;
+    }
+    return ecc;
+  }
+
+  #readCores(sweep: Sweep, countersAreLive: boolean, monotonicMs: number): Record<string, DeviceCore> {
+    const cores: Record<string, DeviceCore> = {};
+    for (const [index, nodes] of this.#inventory.cores) {
+      let activity = this.#activities.get(index);
+      if (activity === undefined) {
+        activity = new CoreActivity(this.#options.unit);
+        this.#activities.set(index, activity);
+      }
+      cores[index] = readCore(sweep, { nodes, activity, detail: this.#options.detail, countersAreLive, monotonicMs });
+    }
+    return cores;
+  }
+
+  /** The count is the device's; every core shows the same one. */
+  #readResetFailures(sweep: Sweep): number | undefined {
+    for (const core of this.#inventory.cores.values()) return sweep.count(core.other.get('reset_fail_count'));
+    return undefined;
+  }
+}

@@ -1,0 +1,121 @@
+import { nodeFile } from './node-file.ts';
+import type { NodeFile } from './node-file.ts';
+import { roleOf } from './roles.ts';
+import type { FactNode, HealthNode, NodeRole, OtherCounter } from './roles.ts';
+import type { FoundFile } from './walk.ts';
+
+/** Files by name: memory kinds, status counters. */
+export type NamedFiles = Map<string, NodeFile>;
+
+/** Memory in one place. `all` is the total over all kinds; the first drivers have nothing else. */
+export interface MemoryNodes {
+  all: NodeFile | undefined;
+  readonly kinds: NamedFiles;
+  readonly peaks: NamedFiles;
+}
+
+export interface CoreNodes {
+  readonly memory: MemoryNodes;
+  readonly status: NamedFiles;
+  readonly other: Map<OtherCounter, NodeFile>;
+  architecture: NodeFile | undefined;
+}
+
+/** Files of one device that the agent can read, by what they mean. */
+export interface Inventory {
+  readonly cores: ReadonlyMap<number, CoreNodes>;
+  readonly hostMemory: MemoryNodes;
+  readonly ecc: NamedFiles;
+  readonly health: Map<HealthNode, NodeFile>;
+  readonly facts: Map<FactNode, NodeFile>;
+  readonly power: NodeFile | undefined;
+}
+
+/** No known device has more than eight. */
+const MAX_CORES = 64;
+
+/** Where two files mean the same, the first in the order of the walk counts. */
+export function takeInventory(files: readonly FoundFile[]): Inventory {
+  const cores = new Map<number, CoreNodes>();
+  const device = { hostMemory: noMemory(), ecc: new Map(), health: new Map(), facts: new Map() };
+  let power: NodeFile | undefined;
+  for (const file of files) {
+    const role = roleOf(file.directories, file.name);
+    if (role === undefined) continue;
+    if (role.role === 'power') power ??= nodeFile(file.path);
+    else if ('core' in role) placeInCore(cores, role, file.path);
+    else placeInDevice(device, role, file.path);
+  }
+  return { cores, ...device, power };
+}
+
+export function allFiles(inventory: Inventory): readonly NodeFile[] {
+  const { cores, hostMemory, ecc, health, facts, power } = inventory;
+  return [
+    ...[...cores.values()].flatMap(coreFiles),
+    ...memoryFiles(hostMemory),
+    ...ecc.values(),
+    ...health.values(),
+    ...facts.values(),
+    ...(power === undefined ? [] : [power]),
+  ];
+}
+
+function coreFiles({ memory, status, other, architecture }: CoreNodes): readonly NodeFile[] {
+  return [...memoryFiles(memory), ...status.values(), ...other.values(), ...(architecture === undefined ? [] : [architecture])];
+}
+
+function memoryFiles(memory: MemoryNodes): readonly NodeFile[] {
+  return [...memory.kinds.values(), ...memory.peaks.values(), ...(memory.all === undefined ? [] : [memory.all])];
+}
+
+function placeInCore(cores: Map<number, CoreNodes>, role: Extract<NodeRole, { readonly core: number }>, path: string): void {
+  let core = cores.get(role.core);
+  if (core === undefined) {
+    if (cores.size >= MAX_CORES) return;
+    core = { memory: noMemory(), status: new Map(), other: new Map(), architecture: undefined };
+    cores.set(role.core, core);
+  }
+  if (role.role === 'core_architecture') core.architecture ??= nodeFile(path);
+  else if (role.role === 'device_memory') placeMemory(core.memory, role, path);
+  else if (role.role === 'status') place(core.status, role.name, path);
+  else place(core.other, role.name, path);
+}
+
+function placeInDevice(
+  device: Pick<Inventory, 'hostMemory' | 'ecc' | 'health' | 'facts'>,
+  role: Exclude<NodeRole, { readonly core: number } | { readonly role: 'power' }>,
+  path: string,
+): void {
+  switch (role.role) {
+    case 'host_memory':
+      placeMemory(device.hostMemory, role, path);
+      return;
+    case 'ecc':
+      place(device.ecc, role.name, path);
+      return;
+    case 'health':
+      place(device.health, role.name, path);
+      return;
+    case 'fact':
+      place(device.facts, role.name, path);
+      return;
+  }
+}
+
+function placeMemory(
+  memory: MemoryNodes,
+  role: { readonly leaf: 'total' | 'peak'; readonly kind: string | undefined },
+  path: string,
+): void {
+  if (role.kind !== undefined) place(role.leaf === 'peak' ? memory.peaks : memory.kinds, role.kind, path);
+  else if (role.leaf === 'total') memory.all ??= nodeFile(path);
+}
+
+function place<K>(files: Map<K, NodeFile>, key: K, path: string): void {
+  if (!files.has(key)) files.set(key, nodeFile(path));
+}
+
+function noMemory(): MemoryNodes {
+  return { all: undefined, kinds: new Map(), peaks: new Map() };
+}

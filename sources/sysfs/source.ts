@@ -1,0 +1,200 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { errnoName, fileError } from '../../src/file-error.ts';
+import type { Host } from '../../src/host.ts';
+import type { Logger } from '../../src/log.ts';
+import type { AnyGroupReading, DeviceCounters, DeviceHealth, MetricGroup, NeuronHardwareInfo } from '../../src/report.ts';
+import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
+import { neuronHardwareInfo } from '../hardware/hardware-info.ts';
+import { TimeUnitTest } from './busy-time.ts';
+import type { SysfsDetail } from './core-reader.ts';
+import { DeviceReader } from './device-reader.ts';
+import { Driver } from './driver.ts';
+import { NodeReader } from './node-file.ts';
+import { readUltraserver } from './ultraserver.ts';
+import { findDevices } from './walk.ts';
+import type { DeviceDirectory } from './walk.ts';
+
+export interface SysfsOptions {
+  readonly host: Host;
+  readonly logger: Logger;
+  readonly detail?: SysfsDetail;
+  /** Physical cores that form one logical core on this host, where something says so: sysfs does not. */
+  readonly logicalCoreConfig?: () => number | undefined;
+  /** Descriptors kept open at most; half of what the process may open by default. */
+  readonly maxKeptFiles?: number;
+}
+
+const GROUPS: ReadonlySet<MetricGroup> = new Set(['neuron_hw_counters', 'neuron_hardware_info']);
+const NO_GROUPS: ReadonlySet<MetricGroup> = new Set();
+/** A sweep hands the event loop back this often. */
+const SLICE_MS = 4;
+const FALLBACK_KEPT_FILES = 8_192;
+const MAX_KEPT_FILES = 16_384;
+
+/**
+ * Device-wide counters and hardware facts from the Neuron driver's sysfs tree under `host.sysRoot`, for drivers 2.8 and later.
+ * Only reads, never as much as opens what a read could change. Bad files cost their own value; `read` never rejects for data.
+ */
+export function createSysfsSource(options: SysfsOptions): PullSource {
+  return new SysfsSource(options);
+}
+
+class SysfsSource implements PullSource {
+  readonly kind = 'pull';
+  readonly id = 'sysfs';
+  readonly #options: SysfsOptions;
+  readonly #host: Host;
+  readonly #logger: Logger;
+  readonly #detail: SysfsDetail;
+  readonly #reader: NodeReader;
+  readonly #driver: Driver;
+  readonly #devices = new Map<number, DeviceReader>();
+  readonly #health = new Map<number, string>();
+  #unit = new TimeUnitTest();
+  #readAtMs: number | undefined;
+
+  constructor(options: SysfsOptions) {
+    this.#options = options;
+    this.#host = options.host;
+    this.#logger = options.logger.child({ component: 'sysfs' });
+    this.#detail = options.detail ?? { peaks: false, events: false };
+    this.#reader = new NodeReader(options.maxKeptFiles ?? keptFileBudget(options.host));
+    this.#driver = new Driver(options.host.sysRoot);
+  }
+
+  /** Nothing without a driver; a tree that cannot be listed is said by `read`. */
+  groups(): ReadonlySet<MetricGroup> {
+    const failures: SourceFailure[] = [];
+    return this.#find(failures).length > 0 || failures.length > 0 ? GROUPS : NO_GROUPS;
+  }
+
+  async read(groups: ReadonlySet<MetricGroup>, signal: AbortSignal): Promise<ReadingBatch> {
+    const sampledAtMs = this.#host.clock.nowMs();
+    const failures: SourceFailure[] = [];
+    this.#follow(this.#find(failures));
+    const readings: AnyGroupReading[] = [];
+    if (groups.has('neuron_hw_counters')) readings.push(await this.#readCounters(failures, signal));
+    if (groups.has('neuron_hardware_info')) readings.push({ group: 'neuron_hardware_info', data: this.#hardwareInfo() });
+    return { source: this.id, sampledAtMs, readings, failures };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#reader.releaseAll();
+    this.#devices.clear();
+  }
+
+  #find(failures: SourceFailure[]): readonly DeviceDirectory[] {
+    try {
+      return findDevices(this.#host.sysRoot);
+    } catch (thrown) {
+      failures.push({ error: fileError(thrown, this.id), group: 'neuron_hw_counters' });
+      return [];
+    }
+  }
+
+  /** Makes the readers follow the devices that are there now; after a reload of the driver all begin anew. */
+  #follow(directories: readonly DeviceDirectory[]): void {
+    if (this.#driver.check()) {
+      if (this.#devices.size > 0) this.#logger.info({ version: this.#driver.version }, 'driver was loaded anew');
+      this.#reader.releaseAll();
+      this.#devices.clear();
+      this.#unit = new TimeUnitTest();
+    }
+    const paths = new Map(directories.map((directory) => [directory.index, directory.path]));
+    for (const [index, device] of this.#devices) {
+      if (paths.get(index) === device.directory.path) continue;
+      device.release();
+      this.#devices.delete(index);
+    }
+    for (const directory of directories) {
+      if (this.#devices.has(directory.index)) continue;
+      const reader = new DeviceReader({ directory, reader: this.#reader, unit: this.#unit, detail: this.#detail });
+      this.#devices.set(directory.index, reader);
+    }
+  }
+
+  async #readCounters(failures: SourceFailure[], signal: AbortSignal): Promise<AnyGroupReading> {
+    const { clock } = this.#host;
+    const startedAtMs = clock.monotonicMs();
+    const devices: DeviceCounters[] = [];
+    const live = this.#countersAreLive();
+    let sliceAtMs = startedAtMs;
+    for (const device of [...this.#devices.values()].toSorted((a, b) => a.directory.index - b.directory.index)) {
+      const nowMs = clock.monotonicMs();
+      if (nowMs - sliceAtMs >= SLICE_MS) {
+        sliceAtMs = nowMs;
+        await setImmediate();
+      }
+      if (signal.aborted) break;
+      const sample = device.read(live, clock.monotonicMs());
+      failures.push(...sample.failures);
+      if (sample.counters !== undefined) devices.push(sample.counters);
+    }
+    for (const device of devices) this.#noteHealth(device.neuron_device_index, device.device_health);
+    const ultraserver = readUltraserver(this.#host.sysRoot);
+    const { version } = this.#driver;
+    const periodSeconds = this.#readAtMs === undefined ? undefined : (startedAtMs - this.#readAtMs) / 1000;
+    this.#readAtMs = startedAtMs;
+    return {
+      group: 'neuron_hw_counters',
+      ...(periodSeconds !== undefined && { periodSeconds }),
+      data: {
+        neuron_devices: devices,
+        ...(version !== undefined && { driver_version: version }),
+        ...(ultraserver !== undefined && { ultraserver }),
+      },
+    };
+  }
+
+  #countersAreLive(): boolean {
+    const inventories = [...this.#devices.values()].map((device) => device.inventory);
+    return this.#driver.countersAreLive(inventories.some(({ ecc }) => ecc.has('mem_ecc_corrected')));
+  }
+
+  #hardwareInfo(): NeuronHardwareInfo {
+    const devices = [...this.#devices.values()];
+    for (const device of devices) device.refreshFacts(this.#host.clock.monotonicMs());
+    // All devices of a host are of one kind; one that is in reset may not say which.
+    const named = devices.find((device) => device.facts.name !== undefined) ?? devices[0];
+    if (named === undefined) return {};
+    const { name, architecture } = named.facts;
+    const { coreArchitecture, coreCount } = named;
+    const logicalCoreConfig = this.#options.logicalCoreConfig?.();
+    return (
+      neuronHardwareInfo({
+        deviceCount: devices.length,
+        ...(name !== undefined && { deviceName: name }),
+        ...(architecture !== undefined && { deviceArchitecture: architecture }),
+        ...(coreArchitecture !== undefined && { coreArchitecture }),
+        ...(coreCount > 0 && { physicalCores: coreCount }),
+        ...(logicalCoreConfig !== undefined && { logicalCoreConfig }),
+      }) ?? {}
+    );
+  }
+
+  /** Health is logged when it changes. */
+  #noteHealth(device: number, health: DeviceHealth | undefined): void {
+    const now = health === undefined ? 'not reported' : [health.state, health.reason, ...health.unhealthy_components].join(' ');
+    const before = this.#health.get(device);
+    this.#health.set(device, now);
+    if (before === now || health === undefined || (before === undefined && health.state === 'healthy')) return;
+    const fields = { device, state: health.state, reason: health.reason, components: health.unhealthy_components };
+    if (health.state === 'healthy') this.#logger.info(fields, 'device is healthy again');
+    else this.#logger.warn(fields, 'device is not healthy');
+  }
+}
+
+/** Half of the descriptors this process may have: sockets and other sources need some too. */
+function keptFileBudget(host: Host): number {
+  let text = '';
+  try {
+    text = readFileSync(join(host.procRoot, 'self', 'limits'), 'latin1');
+  } catch (thrown) {
+    if (errnoName(thrown) === undefined) throw thrown;
+  }
+  const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(text) ?? [];
+  if (soft === undefined) return FALLBACK_KEPT_FILES;
+  return soft === 'unlimited' ? MAX_KEPT_FILES : Math.min(MAX_KEPT_FILES, Math.floor(Number(soft) / 2));
+}

@@ -1,0 +1,98 @@
+import { AgentError } from '../../src/errors.ts';
+import type { ErrorCode } from '../../src/errors.ts';
+import { errnoName, fileErrorCode } from '../../src/file-error.ts';
+import type { SourceFailure } from '../../src/source.ts';
+import { parseDecimalLine } from './decimal.ts';
+import type { NamedFiles } from './inventory.ts';
+import type { NodeFile, NodeReader } from './node-file.ts';
+
+/** Errors that say a node is no longer there: the driver was reloaded, or took the device away. */
+const GONE = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'ESTALE']);
+
+/** One pass over the files of one device: values that can be read, and one failure of each kind for those that cannot. */
+export class Sweep {
+  /** A node was not there any more; the inventory is out of date. */
+  gone = false;
+  readonly #reader: NodeReader;
+  readonly #device: string;
+  readonly #failed = new Map<ErrorCode, AgentError>();
+
+  constructor(reader: NodeReader, deviceIndex: number) {
+    this.#reader = reader;
+    this.#device = `neuron${deviceIndex}`;
+  }
+
+  failures(): readonly SourceFailure[] {
+    return [...this.#failed.values()].map((error) => ({ error, group: 'neuron_hw_counters' }));
+  }
+
+  /** A counter that a double holds exactly; undefined when it is missing or broken. */
+  count(file: NodeFile | undefined): number | undefined {
+    const value = this.wide(file);
+    if (typeof value !== 'bigint') return value;
+    return file === undefined ? undefined : this.malformed(file);
+  }
+
+  /** A counter that may use all 64 bits. */
+  wide(file: NodeFile | undefined): number | bigint | undefined {
+    if (file === undefined) return undefined;
+    let length: number;
+    try {
+      length = this.#reader.read(file);
+    } catch (thrown) {
+      this.#fail(file, thrown);
+      return undefined;
+    }
+    return parseDecimalLine(this.#reader.buffer, length) ?? this.#lookTwice(file, length);
+  }
+
+  /** Text without spaces at either end. */
+  text(file: NodeFile | undefined): string | undefined {
+    if (file === undefined) return undefined;
+    try {
+      return this.#reader.readText(file);
+    } catch (thrown) {
+      this.#fail(file, thrown);
+      return undefined;
+    }
+  }
+
+  /** Counters by name; undefined when there is none. */
+  counts(files: NamedFiles): Record<string, number> | undefined {
+    let counts: Record<string, number> | undefined;
+    for (const [name, file] of files) {
+      const value = this.count(file);
+      if (value !== undefined) (counts ??= {})[name] = value;
+    }
+    return counts;
+  }
+
+  malformed(file: NodeFile): undefined {
+    this.#record('source_malformed', `${this.#device}: ${this.#relative(file)} has no value the driver would print`);
+    return undefined;
+  }
+
+  /** Every counter ends with a line end: without one the read may have been cut short, unless it says the same again. */
+  #lookTwice(file: NodeFile, length: number): number | bigint | undefined {
+    const { buffer } = this.#reader;
+    const first = buffer.toString('latin1', 0, length);
+    if (!/^\d+$/.test(first)) return this.malformed(file);
+    if (this.text(file) !== first) return this.malformed(file);
+    buffer[length] = 10;
+    return parseDecimalLine(buffer, length + 1) ?? this.malformed(file);
+  }
+
+  #fail(file: NodeFile, thrown: unknown): void {
+    const errno = errnoName(thrown);
+    if (errno !== undefined && GONE.has(errno)) this.gone = true;
+    else this.#record(fileErrorCode(thrown), `${this.#device}: ${this.#relative(file)} cannot be read`, thrown);
+  }
+
+  #record(code: ErrorCode, message: string, cause?: unknown): void {
+    if (!this.#failed.has(code)) this.#failed.set(code, new AgentError(code, 'sysfs', message, { cause }));
+  }
+
+  #relative(file: NodeFile): string {
+    return file.path.slice(file.path.indexOf(`/${this.#device}/`) + this.#device.length + 2);
+  }
+}
