@@ -29,7 +29,7 @@ export interface SourceConfig {
   readonly procfs: 'auto' | 'on' | 'off';
   readonly nds: { readonly enabled: boolean };
   readonly imds: { readonly enabled: boolean; readonly endpoint: string; readonly budgetMs: number };
-  readonly neuronMonitor: { readonly path?: string; readonly restartMinMs: number; readonly restartMaxMs: number };
+  readonly neuronMonitor: { readonly path?: string; readonly stallAfterMs?: number };
 }
 
 export interface JsonStdoutConfig {
@@ -44,9 +44,13 @@ export interface PrometheusConfig {
   readonly port: number;
   readonly naming: Naming;
   readonly translationStrategy: TranslationStrategy;
+  readonly telemetryPath: string;
+  readonly maxRequests: number;
   readonly scopeLabels: boolean;
+  readonly identityLabels: boolean;
   readonly resourceLabels: readonly string[];
-  readonly webConfigFile?: string;
+  readonly targetInfo: boolean;
+  readonly legacy: { readonly podLabels: boolean; readonly processLabel: boolean };
 }
 
 export interface OtlpConfig {

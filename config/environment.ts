@@ -1,5 +1,5 @@
 import type { Pairs } from './map-formats.ts';
-import { headers as headersFormat } from './map-formats.ts';
+import { attributes as attributesFormat, headers as headersFormat } from './map-formats.ts';
 import type { Parsed } from './parsed.ts';
 import { quote } from './problems.ts';
 import type { Problems } from './problems.ts';
@@ -157,8 +157,9 @@ function readResource(env: Env, problems: Problems): Pairs<string> {
   for (const member of (valueOf(env, 'OTEL_RESOURCE_ATTRIBUTES') ?? '').split(',')) {
     if (member.trim() === '') continue;
     const pair = readPair(member);
-    if (pair === undefined) {
-      problems.warn('OTEL_RESOURCE_ATTRIBUTES', `${quote(member)} is not key=value with percent-encoding; all of it is ignored`);
+    const reason = pair === undefined ? 'is not key=value with percent-encoding' : attributesFormat.checkEntry?.(pair[0], pair[1]);
+    if (pair === undefined || reason !== undefined) {
+      problems.warn('OTEL_RESOURCE_ATTRIBUTES', `${quote(member)} ${reason ?? ''}; all of it is ignored`);
       attributes.clear();
       break;
     }

@@ -143,9 +143,13 @@ function readPrometheus(exporter: Declared, { environment, flags, problems }: Ex
     port: settings.port,
     naming: settings.naming,
     translationStrategy: settings.translation_strategy,
+    telemetryPath: settings.telemetry_path,
+    maxRequests: settings.max_requests,
     scopeLabels: settings.scope_labels,
+    identityLabels: settings.identity_labels,
     resourceLabels: settings.resource_labels,
-    ...(settings.web_config_file === null ? {} : { webConfigFile: settings.web_config_file }),
+    targetInfo: settings.target_info,
+    legacy: { podLabels: settings.legacy.pod_labels, processLabel: settings.legacy.process_label },
   };
 }
 

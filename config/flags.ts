@@ -13,7 +13,8 @@ export interface Flags {
   readonly naming: Naming;
   readonly prometheusHost: string;
   readonly prometheusPort: number;
-  readonly webConfigFile: string;
+  /** Pod, namespace and container on the legacy families. */
+  readonly legacyPodLabels: boolean;
 }
 
 const FLAG_NAMES: ReadonlyMap<string, string> = new Map([
@@ -25,7 +26,7 @@ const FLAG_NAMES: ReadonlyMap<string, string> = new Map([
   ['naming', '--naming'],
   ['prometheusHost', '--host'],
   ['prometheusPort', '--port'],
-  ['webConfigFile', '--web.config.file'],
+  ['legacyPodLabels', '--enable-k8s-info'],
 ]);
 
 /** A flag as users type it, for messages. */

@@ -115,8 +115,6 @@ function readSettings(root: MapNode, own: (key: string) => DocumentNode | undefi
     { ...root, entries },
     { path: ROOT, problems, variables: environment.variables, flags: input.flags },
   );
-  const { restart_min, restart_max } = settings.source.neuron_monitor;
-  if (restart_min > restart_max) problems.error('source.neuron_monitor.restart_min', 'is longer than restart_max');
   for (const [name] of settings.metrics) {
     if (input.knownMetrics === undefined || input.knownMetrics.has(name)) continue;
     const node = entries.get('metrics');
@@ -148,8 +146,7 @@ function agentPart(
       imds: { enabled: source.imds.enabled, endpoint: source.imds.endpoint, budgetMs: source.imds.budget },
       neuronMonitor: {
         ...(monitor.path === null ? {} : { path: monitor.path }),
-        restartMinMs: monitor.restart_min,
-        restartMaxMs: monitor.restart_max,
+        ...(monitor.stall_after === null ? {} : { stallAfterMs: monitor.stall_after }),
       },
     },
     resource: { attributes: Object.fromEntries([...settings.resource.attributes, ...environment.resourceAttributes]) },

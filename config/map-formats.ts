@@ -19,6 +19,8 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 ]);
 const ATTRIBUTE_NAME = '^[!-~]([ -~]{0,253}[!-~])?$';
 const MAX_MEMBERS = 128;
+/** Refused anywhere in a file. */
+const NO_PROTOTYPES = { not: { enum: ['__proto__', 'prototype', 'constructor'] } } as const;
 
 /** Header name → value, or `{file: PATH}` for a value that is read again when the file changes. */
 export const headers: Format = {
@@ -35,7 +37,7 @@ export const headers: Format = {
   jsonSchema: () => ({
     type: ['object', 'null'],
     maxProperties: MAX_MEMBERS,
-    propertyNames: { pattern: HEADER_NAME },
+    propertyNames: { pattern: HEADER_NAME, ...NO_PROTOTYPES },
     additionalProperties: {
       anyOf: [
         { type: 'string', pattern: HEADER_VALUE },
@@ -64,7 +66,7 @@ export const attributes: Format = {
   jsonSchema: () => ({
     type: ['object', 'null'],
     maxProperties: MAX_MEMBERS,
-    propertyNames: { pattern: ATTRIBUTE_NAME },
+    propertyNames: { pattern: ATTRIBUTE_NAME, ...NO_PROTOTYPES },
     additionalProperties: { anyOf: [{ type: 'string', maxLength: 1024 }, { type: 'number' }, { type: 'boolean' }] },
   }),
 };
@@ -75,7 +77,7 @@ export const toggles: Format = {
   expects: 'a map of names to true or false',
   check: (value) => checkPairs(value, toggles),
   checkEntry: (_name, value) => (typeof value === 'boolean' ? undefined : 'is not true or false'),
-  jsonSchema: () => ({ type: ['object', 'null'], additionalProperties: { type: 'boolean' } }),
+  jsonSchema: () => ({ type: ['object', 'null'], propertyNames: NO_PROTOTYPES, additionalProperties: { type: 'boolean' } }),
 };
 
 /** A list of attribute names. */
@@ -104,8 +106,8 @@ function checkPairs(value: unknown, format: Format): string | undefined {
 
 /** Header names are the same in any case. */
 function repeatedHeader(value: unknown): string | undefined {
-  const names_ = Array.isArray(value) ? value.map((pair: unknown) => (Array.isArray(pair) ? String(pair[0]).toLowerCase() : '')) : [];
-  return new Set(names_).size === names_.length ? undefined : 'names a header twice, in different case';
+  const lowered = Array.isArray(value) ? value.map((pair: unknown) => (Array.isArray(pair) ? String(pair[0]).toLowerCase() : '')) : [];
+  return new Set(lowered).size === lowered.length ? undefined : 'names a header twice, in different case';
 }
 
 function isFile(value: unknown): value is { readonly file: string } {

@@ -117,14 +117,16 @@ function readType(item: MapNode, path: string, kind: 'runtime' | 'system', probl
 function refusal(name: string, kind: 'runtime' | 'system', known: readonly string[]): string {
   const successor = LEGACY_GROUPS.get(name);
   const all: readonly string[] = [...RUNTIME_GROUPS, ...SYSTEM_GROUPS];
-  const place = (group: string): string =>
-    (RUNTIME_GROUPS as readonly string[]).includes(group) ? 'neuron_runtimes[].metrics' : 'system_metrics';
-  if (successor !== undefined) return `${quote(name)} is the old name of ${quote(successor)}, which belongs to ${place(successor)}`;
-  if (all.includes(name)) return `${quote(name)} belongs to ${place(name)}`;
+  if (successor !== undefined) return `${quote(name)} is the old name of ${quote(successor)}, which belongs to ${listOf(successor)}`;
+  if (all.includes(name)) return `${quote(name)} belongs to ${listOf(name)}`;
   const fact = (FACT_GROUPS as readonly string[]).includes(name)
     ? '; it is part of every report and needs no entry'
     : didYouMean(name, all);
   return `${quote(name)} is not a metric group of ${kind === 'runtime' ? 'a runtime' : 'the system'}: ${known.join(', ')}${fact}`;
+}
+
+function listOf(group: string): string {
+  return (RUNTIME_GROUPS as readonly string[]).includes(group) ? 'neuron_runtimes[].metrics' : 'system_metrics';
 }
 
 function itemsOf(node: DocumentNode | undefined, path: string, problems: Problems): (readonly [DocumentNode, string])[] {

@@ -49,9 +49,12 @@ export function readOtlp(place: OtlpPlace, { environment, problems }: OtlpContex
   };
 }
 
-function refuseHalves({ tls, protocol, compression }: OtlpSettings, { path }: OtlpPlace, problems: Problems): void {
-  if ((tls.cert_file === null) !== (tls.key_file === null)) problems.error(`${path}.tls`, 'needs cert_file and key_file together');
-  if (protocol === 'grpc' && compression === 'zstd') problems.error(`${path}.compression`, 'zstd is not available with grpc');
+function refuseHalves({ tls, protocol, compression }: OtlpSettings, { path, node }: OtlpPlace, problems: Problems): void {
+  const at = (key: string) => node?.entries.get(key)?.at;
+  if ((tls.cert_file === null) !== (tls.key_file === null))
+    problems.error(`${path}.tls`, 'needs cert_file and key_file together', at('tls'));
+  if (protocol === 'grpc' && compression === 'zstd')
+    problems.error(`${path}.compression`, 'zstd is not available with grpc', at('compression'));
 }
 
 /**
@@ -66,8 +69,9 @@ function resolveEndpoint(settings: OtlpSettings, place: OtlpPlace, { environment
   const isFinal = settings.metrics_endpoint !== null && (forMetrics !== undefined || general === undefined);
   const text = isFinal ? settings.metrics_endpoint : settings.endpoint;
   const path = isFinal ? (forMetrics ?? `${place.path}.metrics_endpoint`) : (general ?? `${place.path}.endpoint`);
+  const node = place.node?.entries.get(isFinal ? 'metrics_endpoint' : 'endpoint');
   const refuse = (message: string): string => {
-    problems.error(path, message);
+    problems.error(path, message, path.startsWith(place.path) ? node?.at : undefined);
     return defaultEndpoint(settings.protocol);
   };
   if (text === null) return defaultEndpoint(settings.protocol);

@@ -17,9 +17,13 @@ export interface PrometheusSettings {
   readonly port: number;
   readonly naming: Naming;
   readonly translation_strategy: TranslationStrategy;
+  readonly telemetry_path: string;
+  readonly max_requests: number;
   readonly scope_labels: boolean;
+  readonly identity_labels: boolean;
   readonly resource_labels: readonly string[];
-  readonly web_config_file: string | null;
+  readonly target_info: boolean;
+  readonly legacy: { readonly pod_labels: boolean; readonly process_label: boolean };
 }
 
 export const prometheusSchema: convict.Schema<PrometheusSettings> = {
@@ -50,15 +54,41 @@ export const prometheusSchema: convict.Schema<PrometheusSettings> = {
     default: DEFAULT_STRATEGY,
     doc: 'How OpenTelemetry names become Prometheus names, as in the OpenTelemetry specification.',
   }),
-  scope_labels: leaf({ format: 'flag', default: true, doc: 'Put otel_scope_name and otel_scope_version on every series.' }),
-  resource_labels: leaf({ format: 'names', default: [], doc: 'Further resource attributes that become labels of every series.' }),
-  web_config_file: leaf({
-    format: 'path',
-    default: null,
-    nullable: true,
-    arg: 'webConfigFile',
-    doc: 'Web configuration file of the Prometheus exporter-toolkit: TLS, basic authentication, headers.',
+  telemetry_path: leaf({
+    format: 'text',
+    default: '/metrics',
+    pattern: '^/[A-Za-z0-9_./-]{0,254}$',
+    expected: 'a path such as /metrics',
+    doc: 'Path of the page.',
   }),
+  max_requests: leaf({
+    format: 'integer',
+    default: 40,
+    min: 1,
+    max: 10_000,
+    doc: 'Scrapes answered at the same time; further ones get status 503.',
+  }),
+  scope_labels: leaf({ format: 'flag', default: false, doc: 'Put otel_scope_name and otel_scope_version on every series.' }),
+  identity_labels: leaf({ format: 'flag', default: true, doc: 'Put process and pod on the series of Neuron processes.' }),
+  resource_labels: leaf({
+    format: 'names',
+    default: [],
+    doc: 'Further resource attributes that become labels of every series; a trailing * stands for any ending.',
+  }),
+  target_info: leaf({ format: 'flag', default: true, doc: "Serve target_info with the host's resource." }),
+  legacy: {
+    pod_labels: leaf({
+      format: 'flag',
+      default: false,
+      arg: 'legacyPodLabels',
+      doc: 'Put pod_name, namespace and container_name on the legacy families of Neuron processes.',
+    }),
+    process_label: leaf({
+      format: 'flag',
+      default: false,
+      doc: 'Put pid on the legacy families of Neuron processes, which neuron-monitor-prometheus.py does not do.',
+    }),
+  },
 };
 
 export interface OtlpSettings {

@@ -49,7 +49,7 @@ export interface AgentSettings {
     readonly procfs: 'auto' | 'on' | 'off';
     readonly nds: { readonly enabled: boolean };
     readonly imds: { readonly enabled: boolean; readonly endpoint: string; readonly budget: number };
-    readonly neuron_monitor: { readonly path: string | null; readonly restart_min: number; readonly restart_max: number };
+    readonly neuron_monitor: { readonly path: string | null; readonly stall_after: number | null };
   };
   readonly resource: { readonly attributes: Pairs<string | number | boolean> };
   readonly telemetry: {
@@ -114,19 +114,13 @@ export const agentSchema: convict.Schema<AgentSettings> = {
         nullable: true,
         doc: 'The neuron-monitor binary; looked up in PATH, then in /opt/aws/neuron/bin, when left out.',
       }),
-      restart_min: leaf({
+      stall_after: leaf({
         format: 'duration',
-        default: SECOND_MS,
-        min: 10,
-        max: HOUR_MS,
-        doc: 'Shortest wait before neuron-monitor is started again; it doubles with each failure.',
-      }),
-      restart_max: leaf({
-        format: 'duration',
-        default: 60 * SECOND_MS,
-        min: 10,
-        max: HOUR_MS,
-        doc: 'Longest wait before neuron-monitor is started again.',
+        default: null,
+        nullable: true,
+        min: SECOND_MS,
+        max: DAY_MS,
+        doc: 'A neuron-monitor that says nothing for this long is started again; never when left out.',
       }),
     },
   },

@@ -64,8 +64,13 @@ function prometheusOptions(config: PrometheusConfig): PrometheusOptions {
     listen: [`${host}:${config.port}`],
     naming: config.naming,
     strategy: config.translationStrategy,
+    telemetryPath: config.telemetryPath,
+    maxRequests: config.maxRequests,
     scopeLabels: config.scopeLabels,
+    identityLabels: config.identityLabels,
     resourceLabels: config.resourceLabels,
+    targetInfo: config.targetInfo,
+    legacy: config.legacy,
   };
 }
 
