@@ -113,7 +113,7 @@ export class FieldReader {
   object(name: string, group?: MetricGroup): FieldReader | undefined {
     const value = this.#object[name];
     if (value === undefined || value === null) return undefined;
-    return isJsonObject(value) ? this.#inner(value, `.${name}`, group) : this.refuse(name, 'object');
+    return isJsonObject(value) ? this.#inner(value, `.${name}`, group) : this.refuse(name, 'object', group);
   }
 
   /** The objects of a list; null items are absent. `undefined` when there is no list. */
@@ -157,8 +157,8 @@ export class FieldReader {
   }
 
   /** Counts a failure at a member of this object. */
-  refuse(name: string, expected: string): undefined {
-    this.#refusals.add(`${this.#place()}.${name}`, expected, this.#group);
+  refuse(name: string, expected: string, group?: MetricGroup): undefined {
+    this.#refusals.add(`${this.#place()}.${name}`, expected, group ?? this.#group);
   }
 
   #isAbsent(name: string): boolean {

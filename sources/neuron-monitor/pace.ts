@@ -1,5 +1,5 @@
 import type { Clock } from '../../src/host.ts';
-import { runtimeKey } from '../../src/report.ts';
+import { FACT_GROUPS, runtimeKey } from '../../src/report.ts';
 import type { AnyGroupReading } from '../../src/report.ts';
 import { pause } from './pause.ts';
 
@@ -11,6 +11,8 @@ const LONGEST_PACE_MS = 3_600_000;
 const SHORTEST_ROUND_MS = 1_000;
 /** Groups of processes that came and went; the oldest are forgotten. */
 const MAX_SAMPLES = 8_192;
+/** Facts are repeated in every record; a period of theirs says nothing about the record's. */
+const FACTS: ReadonlySet<string> = new Set(FACT_GROUPS);
 
 export interface PaceOptions {
   readonly clock: Clock;
@@ -64,7 +66,7 @@ export class Pace {
     const times: number[] = [];
     const periods: number[] = [];
     for (const reading of readings) {
-      if (reading.periodSeconds === undefined) continue;
+      if (reading.periodSeconds === undefined || FACTS.has(reading.group)) continue;
       const before = this.#sampledAtMs.get(sampleKey(reading));
       periods.push(reading.periodSeconds * 1000);
       if (before !== undefined) times.push(before + reading.periodSeconds * 1000);

@@ -20,14 +20,13 @@ interface Member {
  */
 export class RuntimeRoster {
   readonly #members = new Map<string, Member>();
-  #lastPeriodMs = DEFAULT_PERIOD_MS;
 
   /** Every process alive after a record that listed `runtimes`. `atMs` is monotonic. */
   update(runtimes: readonly RuntimeRef[], readings: readonly AnyGroupReading[], atMs: number): readonly RuntimeRef[] {
     for (const runtime of runtimes) this.#see(runtime, atMs);
     for (const reading of readings) if (reading.runtime !== undefined) this.#learnPeriod(reading.runtime, reading);
     for (const [key, member] of this.#members) {
-      if (atMs - member.seenAtMs >= DUE_SHARE * this.#shortestPeriodMs(member)) this.#members.delete(key);
+      if (atMs - member.seenAtMs >= DUE_SHARE * shortestPeriodMs(member)) this.#members.delete(key);
     }
     return [...this.#members.values()].map((member) => member.runtime);
   }
@@ -47,10 +46,10 @@ export class RuntimeRoster {
     const periodMs = (reading.periodSeconds ?? 0) * 1000;
     if (periodMs < SHORTEST_PERIOD_MS) return;
     this.#members.get(runtimeKey(runtime))?.periodsMs.set(reading.group, periodMs);
-    this.#lastPeriodMs = periodMs;
   }
+}
 
-  #shortestPeriodMs(member: Member): number {
-    return member.periodsMs.size === 0 ? this.#lastPeriodMs : Math.min(...member.periodsMs.values());
-  }
+/** A process that was in the first record only has no period yet. */
+function shortestPeriodMs(member: Member): number {
+  return member.periodsMs.size === 0 ? DEFAULT_PERIOD_MS : Math.min(...member.periodsMs.values());
 }
