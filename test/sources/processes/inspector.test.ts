@@ -1,0 +1,271 @@
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import * as fc from 'fast-check';
+import { createProcessInspector } from '../../../sources/processes/inspector.ts';
+import { systemHost } from '../../../src/host.ts';
+import { fixtureHost, temporaryFolder, writeTree } from '../../support/fixture-host.ts';
+import { endProcess, startProcess } from '../../support/fixture-process.ts';
+
+const BOOT_MS = 1_767_225_600_000;
+const CONTAINER_ID = 'ab12'.repeat(16);
+const POD_UID = '0b3c1f6e-7a52-4d0f-9c8e-1234567890ab';
+
+function neuronHost(options: { readonly devices?: number } = {}) {
+  const root = temporaryFolder();
+  const host = fixtureHost(root);
+  writeTree(root, { 'proc/stat': 'cpu  1 0 0 1 0 0 0 0\nbtime 1767225600\n' });
+  for (let device = 0; device < (options.devices ?? 2); device += 1) {
+    mkdirSync(join(host.sysRoot, `class/neuron_device/neuron${device}`), { recursive: true });
+  }
+  const inspector = createProcessInspector({ host });
+  return { host, inspector, discover: () => inspector.discover(host.clock.monotonicMs()) };
+}
+
+describe('identity', () => {
+  test('start time, executable, container, pod, tag and LNC', () => {
+    const { host, inspector } = neuronHost();
+    startProcess(host, {
+      pid: 4242,
+      startTicks: 12_345,
+      executable: '/opt/venv/bin/python3.11 (deleted)',
+      environment: { NEURON_PROCESS_TAG: 'train', NEURON_LOGICAL_NC_CONFIG: '1' },
+      cgroup: `0::/kubepods.slice/kubepods-pod${POD_UID.replaceAll('-', '_')}.slice/cri-containerd-${CONTAINER_ID}.scope\n`,
+    });
+    expect(inspector.identify(4242)).toStrictEqual({
+      pid: 4242,
+      tag: 'train',
+      startTimeMs: BOOT_MS + 123_450,
+      attributes: { 'process.executable.name': 'python3.11', 'container.id': CONTAINER_ID, 'k8s.pod.uid': POD_UID },
+      logicalCoreConfig: 1,
+    });
+  });
+
+  test('with nothing but stat: the tag is the pid, the name is the command’s', () => {
+    const { host, inspector } = neuronHost();
+    startProcess(host, { pid: 7, startTicks: 0, command: 'a) (b' });
+    expect(inspector.identify(7)).toStrictEqual({
+      pid: 7,
+      tag: '7',
+      startTimeMs: BOOT_MS,
+      attributes: { 'process.executable.name': 'a) (b' },
+    });
+  });
+
+  test('without boot time there is no start time', () => {
+    const host = fixtureHost(temporaryFolder());
+    startProcess(host, { pid: 7, startTicks: 5 });
+    expect(createProcessInspector({ host }).identify(7)).not.toHaveProperty('startTimeMs');
+  });
+
+  test('no such process', () => {
+    expect(neuronHost().inspector.identify(7)).toBeUndefined();
+  });
+
+  test('a process that has just ended keeps its identity for a minute, its pid’s next owner has another', async () => {
+    const { host, inspector } = neuronHost();
+    startProcess(host, { pid: 7, startTicks: 100, executable: '/bin/first' });
+    const first = inspector.identify(7);
+    endProcess(host, 7);
+    expect(inspector.identify(7)).toBe(first);
+    startProcess(host, { pid: 7, startTicks: 200, executable: '/bin/second' });
+    expect(inspector.identify(7)).toMatchObject({ startTimeMs: BOOT_MS + 2000, attributes: { 'process.executable.name': 'second' } });
+    endProcess(host, 7);
+    inspector.identify(7);
+    await host.clock.advance(60_001);
+    expect(inspector.identify(7)).toBeUndefined();
+  });
+
+  test('enriches what neuron-monitor reports; what it cannot see it leaves alone', () => {
+    const { host, inspector } = neuronHost();
+    startProcess(host, { pid: 7, startTicks: 100, executable: '/bin/app', environment: { NEURON_PROCESS_TAG: 'of the environment' } });
+    expect(inspector.enrich({ pid: 7, tag: 'of the stream', error: '' })).toStrictEqual({
+      pid: 7,
+      tag: 'of the stream',
+      error: '',
+      startTimeMs: BOOT_MS + 1000,
+      attributes: { 'process.executable.name': 'app' },
+    });
+    const [unseen, complete] = [
+      { pid: 8, tag: '8' },
+      { pid: 7, tag: '7', startTimeMs: 1 },
+    ];
+    expect(inspector.enrich(unseen)).toBe(unseen);
+    expect(inspector.enrich(complete)).toBe(complete);
+  });
+
+  test('this very process, on the real /proc', () => {
+    const inspector = createProcessInspector({ host: systemHost({}) });
+    const identity = inspector.identify(process.pid);
+    expect(identity?.attributes['process.executable.name']).toMatch(/^node/);
+    const startedMs = Date.now() - process.uptime() * 1000;
+    expect(Math.abs((identity?.startTimeMs ?? 0) - startedMs)).toBeLessThan(5_000);
+  });
+});
+
+describe('discovery', () => {
+  test('processes with a Neuron device open, and no others', () => {
+    const { host, discover } = neuronHost();
+    startProcess(host, {
+      pid: 30,
+      startTicks: 3,
+      descriptors: { 0: '/dev/null', 9: '/dev/neuron1' },
+      environment: { NEURON_PROCESS_TAG: 'b' },
+    });
+    startProcess(host, { pid: 20, startTicks: 2, descriptors: { 7: '/dev/neuron0 (deleted)' } });
+    startProcess(host, { pid: 21, startTicks: 2, descriptors: { 7: join(host.devRoot, 'neuron0') } });
+    startProcess(host, {
+      pid: 40,
+      startTicks: 4,
+      descriptors: { 0: '/home/me/neuron1', 1: '/dev/neuron', 2: '/dev/neuron1/x', 3: 'socket:[1]' },
+    });
+    startProcess(host, { pid: 50, startTicks: 5 });
+    expect(discover().map(({ pid, tag, startTimeMs }) => [pid, tag, startTimeMs])).toEqual([
+      [20, '20', BOOT_MS + 20],
+      [21, '21', BOOT_MS + 20],
+      [30, 'b', BOOT_MS + 30],
+    ]);
+  });
+
+  test('not the agent itself', () => {
+    const { host, discover } = neuronHost();
+    startProcess(host, { pid: 20, startTicks: 2, descriptors: { 7: '/dev/neuron0' } });
+    symlinkSync('20', join(host.procRoot, 'self'));
+    expect(discover()).toEqual([]);
+  });
+
+  test('on a host without devices nobody is looked at', () => {
+    const { host, discover } = neuronHost({ devices: 0 });
+    startProcess(host, { pid: 20, startTicks: 2, descriptors: { 7: '/dev/neuron0' } });
+    expect(discover()).toEqual([]);
+  });
+
+  test('a forked child holds its parent’s descriptors but no mapping', () => {
+    const { host, discover } = neuronHost();
+    const mapped =
+      '7f00-7f01 r--p 00000000 fe:00 12 /usr/lib/libnrt.so\n7f10-7f20 rw-s 40000000000 00:06 99                         /dev/neuron0\n';
+    const descriptors = { 7: '/dev/neuron0' };
+    startProcess(host, { pid: 20, startTicks: 2, descriptors, maps: mapped });
+    startProcess(host, { pid: 21, startTicks: 3, parentPid: 20, descriptors, maps: '7f00-7f01 r--p 0 fe:00 12 /usr/lib/libnrt.so\n' });
+    startProcess(host, { pid: 22, startTicks: 3, parentPid: 20, descriptors, maps: mapped });
+    expect(discover().map(({ pid }) => pid)).toEqual([20, 22]);
+  });
+
+  test('where mappings cannot be seen, a child with nothing but its parent’s descriptors is not counted', () => {
+    const { host, discover } = neuronHost();
+    startProcess(host, { pid: 20, startTicks: 2, descriptors: { 7: '/dev/neuron0' } });
+    startProcess(host, { pid: 21, startTicks: 3, parentPid: 20, descriptors: { 7: '/dev/neuron0' } });
+    startProcess(host, { pid: 22, startTicks: 3, parentPid: 20, descriptors: { 7: '/dev/neuron0', 8: '/dev/neuron1' } });
+    expect(discover().map(({ pid }) => pid)).toEqual([20, 22]);
+  });
+
+  test('new processes are found with the next scan, ended ones are gone at once, also when the pid lives on', async () => {
+    const { host, discover } = neuronHost();
+    const descriptors = { 7: '/dev/neuron0' };
+    startProcess(host, { pid: 20, startTicks: 2, descriptors });
+    startProcess(host, { pid: 21, startTicks: 2, descriptors });
+    expect(discover().map(({ pid }) => pid)).toEqual([20, 21]);
+    startProcess(host, { pid: 22, startTicks: 3, descriptors });
+    endProcess(host, 20);
+    startProcess(host, { pid: 21, startTicks: 4, descriptors });
+    await host.clock.advance(1_000);
+    expect(discover()).toEqual([]);
+    await host.clock.advance(14_000);
+    expect(discover().map(({ pid, startTimeMs }) => [pid, startTimeMs])).toEqual([
+      [21, BOOT_MS + 40],
+      [22, BOOT_MS + 30],
+    ]);
+  });
+
+  test('a process that closed its device is no Neuron process any more', async () => {
+    const { host, discover } = neuronHost();
+    startProcess(host, { pid: 20, startTicks: 2, descriptors: { 7: '/dev/neuron0' } });
+    expect(discover()).toHaveLength(1);
+    startProcess(host, { pid: 20, startTicks: 2, descriptors: {} });
+    await host.clock.advance(15_000);
+    expect(discover()).toEqual([]);
+  });
+
+  test('a crowded host is scanned bit by bit, never for long', async () => {
+    const { host, inspector } = neuronHost();
+    for (let pid = 100; pid < 300; pid += 1) startProcess(host, { pid, startTicks: pid, descriptors: { 3: '/dev/neuron0' } });
+    // Every look at the clock costs a millisecond.
+    let monotonicMs = 0;
+    const clock = {
+      nowMs: () => host.clock.nowMs(),
+      monotonicMs: () => (monotonicMs += 1),
+      setTimer: host.clock.setTimer.bind(host.clock),
+    };
+    using slow = createProcessInspector({ host: { ...host, clock } });
+    expect(slow.discover(0)).toEqual([]);
+    expect(monotonicMs).toBeLessThan(110);
+    for (let pause = 0; pause < 400; pause += 1) {
+      const before = monotonicMs;
+      await host.clock.advance(20);
+      expect(monotonicMs - before).toBeLessThan(10);
+    }
+    expect(slow.discover(monotonicMs)).toHaveLength(200);
+    inspector[Symbol.dispose]();
+  });
+
+  test('dispose ends a scan under way, and may be repeated', async () => {
+    const { host } = neuronHost();
+    for (let pid = 100; pid < 300; pid += 1) startProcess(host, { pid, startTicks: pid, descriptors: { 3: '/dev/neuron0' } });
+    let looks = 0;
+    const clock = { nowMs: () => 0, monotonicMs: () => (looks += 1), setTimer: host.clock.setTimer.bind(host.clock) };
+    const inspector = createProcessInspector({ host: { ...host, clock } });
+    inspector.discover(0);
+    inspector[Symbol.dispose]();
+    inspector[Symbol.dispose]();
+    const before = looks;
+    await host.clock.advance(1_000);
+    expect(looks).toBe(before);
+  });
+});
+
+describe('10,000 processes with reused pids', () => {
+  test('none is ever taken for another', async () => {
+    const { host, inspector, discover } = neuronHost();
+    // What really lives: pid → start time, and a tag that tells processes apart.
+    const truth = new Map<number, { readonly startTicks: number; readonly tag: string }>();
+    const draw = fc.sample(fc.tuple(fc.integer({ min: 2, max: 60 }), fc.boolean(), fc.nat(9)), { numRuns: 10_000, seed: 7 });
+    for (const [index, [pid, hasDevice, action]] of draw.entries()) {
+      truth.delete(pid);
+      if (action === 0) endProcess(host, pid);
+      else {
+        const tag = `run-${index}`;
+        startProcess(host, {
+          pid,
+          startTicks: index + 1,
+          environment: { NEURON_PROCESS_TAG: tag },
+          ...(hasDevice && { descriptors: { 5: '/dev/neuron0' } }),
+        });
+        truth.set(pid, { startTicks: index + 1, tag });
+      }
+      if (index % 10 !== 0) continue;
+      await host.clock.advance(action * 2_000);
+      for (const found of discover()) expect(found).toMatchObject(expectation(truth, found.pid));
+      const identities = [pid].filter((living) => truth.has(living)).map((living) => inspector.identify(living));
+      for (const identity of identities) expect(identity).toMatchObject(expectation(truth, pid));
+    }
+  }, 240_000);
+
+  test('and memory stays bounded, whoever asks', () => {
+    const { host, inspector } = neuronHost();
+    const first = 1_000;
+    for (let pid = first; pid < first + 5_000; pid += 1) {
+      startProcess(host, { pid, startTicks: pid });
+      inspector.identify(pid);
+      endProcess(host, pid);
+    }
+    // The oldest are forgotten: at most 4,096 are remembered.
+    expect(inspector.identify(first)).toBeUndefined();
+    expect(inspector.identify(first + 5_000 - 4_097)).toBeUndefined();
+    expect(inspector.identify(first + 5_000 - 4_096)).toBeDefined();
+  }, 240_000);
+});
+
+function expectation(truth: ReadonlyMap<number, { readonly startTicks: number; readonly tag: string }>, pid: number) {
+  const process = truth.get(pid);
+  return { tag: process?.tag, startTimeMs: process === undefined ? undefined : BOOT_MS + process.startTicks * 10 };
+}
