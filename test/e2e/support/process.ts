@@ -99,9 +99,10 @@ export class RunningProcess {
     return `${this.name} (${state})\n--- stdout\n${tail(this.stdout.toString('utf8'))}\n--- stderr\n${tail(this.stderr)}`;
   }
 
-  /** Resolves with the exit; rejects with the output when the process does not end in time. */
-  async exitWithin(timeoutMs: number): Promise<Exit> {
-    return eventually(() => this.#exit, { timeoutMs, what: `${this.name} to end`, context: () => this.describe() });
+  /** Waits for the end. Rejects with the output when the exit code is another one, or when it does not end in time. */
+  async endsWith(code: number, timeoutMs = 30_000): Promise<void> {
+    const exit = await eventually(() => this.#exit, { timeoutMs, what: `${this.name} to end`, context: () => this.describe() });
+    if (exit.code !== code) throw new Error(`expected exit code ${code} of ${this.describe()}`);
   }
 
   /** Polls until `probe` gives a value; fails at once when the process ends before that. */

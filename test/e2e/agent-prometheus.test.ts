@@ -1,0 +1,124 @@
+import { describe, expect, it } from 'vitest';
+import { agentConfig } from './support/agent-config.ts';
+import { AgentProcess } from './support/agent.ts';
+import type { Program } from './support/agent.ts';
+import { rounded } from './support/compare.ts';
+import { expectedPoints } from './support/expected-points.ts';
+import type { ExpectedPoint } from './support/expected-points.ts';
+import { freePort } from './support/ports.ts';
+import { Prometheus, promtoolComplaints } from './support/prometheus.ts';
+import type { QueryResult } from './support/prometheus.ts';
+import { FIXTURE_NAMES, fixture, fixturePath, nineRealRecords } from './support/recordings.ts';
+import type { Recording } from './support/recordings.ts';
+
+/** OpenTelemetry name → name in Prometheus, spelled out: dots, units and `_total` as the OpenTelemetry specification has them. */
+const NAMES: Readonly<Record<string, string>> = {
+  'neuron.core.utilization': 'neuron_core_utilization_ratio',
+  'neuron.core.flops': 'neuron_core_flops_per_second',
+  'neuron.core.memory.usage': 'neuron_core_memory_usage_bytes',
+  'neuron.executions': 'neuron_executions_total',
+  'neuron.execution.errors': 'neuron_execution_errors_total',
+  'neuron.execution.latency': 'neuron_execution_latency_seconds',
+  'neuron.execution.duration': 'neuron_execution_duration_seconds_count',
+  'neuron.runtime.memory.usage': 'neuron_runtime_memory_usage_bytes',
+  'neuron.runtime.host_memory.usage': 'neuron_runtime_host_memory_usage_bytes',
+  'neuron.device.memory.limit': 'neuron_device_memory_limit_bytes',
+  'process.cpu.utilization': 'process_cpu_utilization_ratio',
+  'hw.errors': 'hw_errors_total',
+  'system.cpu.utilization': 'system_cpu_utilization_ratio',
+  'system.memory.limit': 'system_memory_limit_bytes',
+  'system.memory.usage': 'system_memory_usage_bytes',
+  'neuron.host.context_switches': 'neuron_host_context_switches_total',
+};
+
+/** Labels that are not attributes of the point. */
+const FOREIGN_LABELS = /^(__name__|job|instance|otel_scope_.*|process_(?!pid).*|neuron_runtime_.*|k8s_.*|le)$/;
+
+describe('a real Prometheus scrapes the agent', () => {
+  const runs: readonly { readonly program: Program; readonly recording: Recording }[] = [
+    { program: 'sources', recording: fixture('trn1-one-runtime') },
+    { program: 'sources', recording: fixture('trn1-same-tag') },
+    { program: 'bundle', recording: fixture('trn2-lnc2') },
+    ...[nineRealRecords()].flatMap((recording) => (recording === undefined ? [] : [{ program: 'sources', recording } as const])),
+  ];
+
+  it.each(runs)('$program, $recording.name: every query answers with the numbers of the stream', async ({ program, recording }) => {
+    const port = await freePort();
+    await using agent = new AgentProcess([], { program, config: agentConfig({ exporters: { prometheus: { port } } }) });
+    agent.feed(recording.lines);
+    const expected = expectedPoints(recording.records).at(-1) ?? [];
+    await agent.process.until('page with the last record', () => pageHas(port, recording));
+    await using prometheus = await Prometheus.start([{ job: 'neuron', port }]);
+    await prometheus.answers('up{job="neuron"}', ([up]) => up?.value === 1);
+
+    const answers: Record<string, readonly string[]> = {};
+    const wanted: Record<string, readonly string[]> = {};
+    for (const [metric, name] of Object.entries(NAMES)) {
+      answers[name] = sorted((await prometheus.query(`{__name__="${name}",job="neuron"}`)).map(answerKey));
+      wanted[name] = sorted(expected.filter((point) => point.metric === metric).map(expectedKey));
+    }
+    expect(answers).toEqual(wanted);
+    expect(promtoolComplaints(await page(port))).toBe('');
+  });
+
+  it('a process that has ended is gone at the next scrape, and the target is down after the end of the stream', async () => {
+    const port = await freePort();
+    const busy = fixture('trn1-one-runtime');
+    const empty = fixture('empty');
+    await using agent = new AgentProcess([], { config: agentConfig({ exporters: { prometheus: { port } } }) });
+    await using prometheus = await Prometheus.start([{ job: 'neuron', port }]);
+    agent.feed(busy.lines);
+    await prometheus.answers('count(neuron_core_utilization_ratio)', ([count]) => (count?.value ?? 0) > 0);
+    agent.feed(empty.lines);
+    await prometheus.answers('count(neuron_core_utilization_ratio)', (results) => results.length === 0);
+    expect(await prometheus.query('count(system_memory_limit_bytes)')).toMatchObject([{ value: 1 }]);
+
+    agent.feedAndEnd('');
+    await agent.process.endsWith(0);
+    await prometheus.answers('up{job="neuron"}', ([up]) => up?.value === 0);
+  });
+});
+
+describe('promtool has nothing to say about the page', () => {
+  it.each(FIXTURE_NAMES)('%s', async (name) => {
+    await using agent = new AgentProcess(['once', '--format', 'prometheus', '--self-metrics', '--source', `file:${fixturePath(name)}`]);
+    await agent.process.endsWith(0);
+    const text = agent.process.stdout.toString('utf8');
+    expect(text).not.toBe('');
+    expect(promtoolComplaints(text)).toBe('');
+  });
+});
+
+async function page(port: number): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+  expect(response.status).toBe(200);
+  return response.text();
+}
+
+/** The context-switch counter tells how far the stream has been read. */
+async function pageHas(port: number, recording: Recording): Promise<true | undefined> {
+  const last = expectedPoints(recording.records)
+    .at(-1)
+    ?.find(({ metric }) => metric === 'neuron.host.context_switches');
+  const text = await page(port);
+  const line = text.split('\n').find((one) => one.startsWith('neuron_host_context_switches_total'));
+  return line !== undefined && Number(line.slice(line.lastIndexOf(' ') + 1)) === last?.value ? true : undefined;
+}
+
+function answerKey({ labels, value }: QueryResult): string {
+  const own = Object.entries(labels).filter(([name]) => !FOREIGN_LABELS.test(name));
+  return key(own, value);
+}
+
+function expectedKey({ pid, attributes, value }: ExpectedPoint): string {
+  const labels = Object.entries(attributes).map(([name, text]) => [name.replaceAll('.', '_'), String(text)] as const);
+  return key(pid === undefined ? labels : [...labels, ['process_pid', String(pid)]], value);
+}
+
+function key(labels: readonly (readonly [string, string])[], value: number): string {
+  return JSON.stringify([...labels.toSorted(([a], [b]) => (a < b ? -1 : 1)), rounded(value)]);
+}
+
+function sorted(keys: readonly string[]): readonly string[] {
+  return keys.toSorted();
+}
