@@ -147,8 +147,8 @@ export interface DeviceFacts {
 
 export interface DeviceHealth {
   readonly state: 'healthy' | 'unhealthy' | 'unknown';
-  /** Why it is not healthy: `components`, `device_unreachable`, `heartbeat_stalled`, `unreadable`. */
-  readonly reason?: 'components' | 'device_unreachable' | 'heartbeat_stalled' | 'unreadable';
+  /** Why it is not healthy, or why that cannot be told: the driver is too old to report it, the firmware no longer answers. */
+  readonly reason?: 'components' | 'device_unreachable' | 'heartbeat_stalled' | 'unreadable' | 'not_reported';
   /** Failing parts, as the firmware names them. */
   readonly unhealthy_components: readonly string[];
   /** Hardware error events since the driver was loaded. */

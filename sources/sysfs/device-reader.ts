@@ -129,7 +129,7 @@ export class DeviceReader {
       neuron_device_index: this.directory.index,
       ecc: this.#readErrors(sweep, monotonicMs),
       ...(Object.keys(this.#facts).length > 0 && { device_facts: this.#facts }),
-      ...(health !== undefined && { device_health: health }),
+      device_health: health,
       ...(sample !== undefined && { device_power: sample }),
       ...(hostUsage !== undefined && { device_host_memory: hostUsage }),
       ...(hostPeaks !== undefined && { device_host_memory_peak: hostPeaks }),
@@ -147,18 +147,15 @@ export class DeviceReader {
     this.#power.answered(answer, monotonicMs);
   }
 
-  #readHealth(sweep: Sweep, monotonicMs: number): DeviceHealth | undefined {
+  #readHealth(sweep: Sweep, monotonicMs: number): DeviceHealth {
     const { health } = this.#inventory;
     const components = health.get('unhealthy_components');
-    if (components === undefined) return undefined;
-    return this.#health.next(
-      {
-        components: sweep.text(components),
-        heartbeat: sweep.text(health.get('healthcheck_heartbeat')),
-        hwErrorEvents: sweep.count(health.get('hw_error_event')),
-      },
-      monotonicMs,
-    );
+    const hw_error_events = sweep.count(health.get('hw_error_event'));
+    const verdict: DeviceHealth =
+      components === undefined
+        ? { state: 'unknown', reason: 'not_reported', unhealthy_components: [] }
+        : this.#health.next(sweep.text(components), sweep.text(health.get('healthcheck_heartbeat')), monotonicMs);
+    return { ...verdict, ...(hw_error_events !== undefined && { hw_error_events }) };
   }
 
   #readErrors(sweep: Sweep, monotonicMs: number): NumberMap {

@@ -6,37 +6,24 @@ const UNREACHABLE = 'device_unreachable';
 export const HEARTBEAT_STALLED_MS = 60_000;
 const MAX_COMPONENTS = 64;
 
-export interface HealthNodes {
-  /** Text of `unhealthy_components`; undefined when it could not be read. */
-  readonly components: string | undefined;
-  /** Text of `healthcheck_heartbeat`; undefined when there is none or it could not be read. */
-  readonly heartbeat: string | undefined;
-  readonly hwErrorEvents: number | undefined;
-}
-
 /** Judges one device from what its firmware says, and from whether it still says anything. */
 export class HealthJudge {
   #heartbeat: string | undefined;
   #beatSinceMs = 0;
 
-  next(nodes: HealthNodes, monotonicMs: number): DeviceHealth {
-    if (nodes.heartbeat !== this.#heartbeat) {
-      this.#heartbeat = nodes.heartbeat;
+  /** Texts of `unhealthy_components` and `healthcheck_heartbeat`; undefined for one that could not be read or is not there. */
+  next(components: string | undefined, heartbeat: string | undefined, monotonicMs: number): DeviceHealth {
+    if (heartbeat !== this.#heartbeat) {
+      this.#heartbeat = heartbeat;
       this.#beatSinceMs = monotonicMs;
     }
-    const hw_error_events = nodes.hwErrorEvents;
-    return { ...this.#verdict(nodes, monotonicMs), ...(hw_error_events !== undefined && { hw_error_events }) };
-  }
-
-  #verdict(nodes: HealthNodes, monotonicMs: number): DeviceHealth {
-    if (nodes.components === undefined) return { state: 'unknown', reason: 'unreadable', unhealthy_components: [] };
-    if (nodes.components === UNREACHABLE || nodes.heartbeat === UNREACHABLE) {
+    if (components === UNREACHABLE || heartbeat === UNREACHABLE) {
       return { state: 'unhealthy', reason: UNREACHABLE, unhealthy_components: [] };
     }
-    const components = parseComponents(nodes.components);
-    if (components === undefined) return { state: 'unknown', reason: 'unreadable', unhealthy_components: [] };
-    if (components.length > 0) return { state: 'unhealthy', reason: 'components', unhealthy_components: components };
-    if (nodes.heartbeat !== undefined && monotonicMs - this.#beatSinceMs >= HEARTBEAT_STALLED_MS) {
+    const names = components === undefined ? undefined : parseComponents(components);
+    if (names === undefined) return { state: 'unknown', reason: 'unreadable', unhealthy_components: [] };
+    if (names.length > 0) return { state: 'unhealthy', reason: 'components', unhealthy_components: names };
+    if (heartbeat !== undefined && monotonicMs - this.#beatSinceMs >= HEARTBEAT_STALLED_MS) {
       return { state: 'unknown', reason: 'heartbeat_stalled', unhealthy_components: [] };
     }
     return { state: 'healthy', unhealthy_components: [] };

@@ -176,12 +176,14 @@ class SysfsSource implements PullSource {
 
   /** Health is logged when it changes. */
   #noteHealth(device: number, health: DeviceHealth | undefined): void {
-    const now = health === undefined ? 'not reported' : [health.state, health.reason, ...health.unhealthy_components].join(' ');
+    if (health === undefined || health.reason === 'not_reported') return;
+    const { state, reason, unhealthy_components: components } = health;
+    const now = [state, reason, ...components].join(' ');
     const before = this.#health.get(device);
     this.#health.set(device, now);
-    if (before === now || health === undefined || (before === undefined && health.state === 'healthy')) return;
-    const fields = { device, state: health.state, reason: health.reason, components: health.unhealthy_components };
-    if (health.state === 'healthy') this.#logger.info(fields, 'device is healthy again');
+    if (before === now || (before === undefined && state === 'healthy')) return;
+    const fields = { device, state, reason, components };
+    if (state === 'healthy') this.#logger.info(fields, 'device is healthy again');
     else this.#logger.warn(fields, 'device is not healthy');
   }
 }

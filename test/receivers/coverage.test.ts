@@ -10,6 +10,21 @@ import { Replay, fixtureDocuments } from '../support/replay.ts';
 const FED_BY_OTHER_SOURCES: Readonly<Record<string, string>> = {
   'process.cpu.time': 'procfs: test/receivers/host-groups.test.ts',
   'system.cpu.time': 'procfs: test/receivers/host-groups.test.ts',
+  'hw.status': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.unhealthy_component.count': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.error_events': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.power.utilization': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.memory.usage': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.memory.peak': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.host_memory.usage': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.host_memory.peak': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.core.utilization': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.core.flops': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.core.executions': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.core.model_loads': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.core.reset_requests': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.reset_failures': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.core.events': 'sysfs: test/receivers/devices.test.ts',
 };
 
 /** Everything any fixture emits, with every row switched on or with the defaults, legacy rows included. */

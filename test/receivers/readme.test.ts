@@ -39,7 +39,7 @@ it('every receiver folder is registered', () => {
 
 /** Names of rows, toggles, attributes, self-metrics, and resource attributes that fixtures produce. */
 async function knownNames(): Promise<ReadonlySet<string>> {
-  const names = new Set(['host.name']);
+  const names = new Set(['host.name', 'neuron.device', 'neuron.driver.version']);
   for (const { name, toggle, attributeNames } of ALL_METRICS)
     for (const known of [name, toggle ?? name, ...attributeNames]) names.add(known);
   for (const { name } of Object.values(SELF_METRICS)) names.add(name);

@@ -23,6 +23,7 @@ const STANDARD_NAMES: ReadonlySet<string> = new Set([
   'process.cpu.utilization',
   'process.cpu.time',
   'hw.errors',
+  'hw.status',
 ]);
 
 /** What each row must obey; a rule is true where it is kept. */
@@ -34,8 +35,10 @@ const RULES: Readonly<Record<string, (metric: MetricDefinition) => boolean>> = {
   'the name is lower-case words in namespaces': ({ name }) => /^[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+$/.test(name),
   'the name carries no unit': ({ name }) => !UNIT_WORDS.test(name),
   'the name is ours or the semantic conventions': ({ name }) => name.startsWith('neuron.') || STANDARD_NAMES.has(name),
-  'a state is not named in the plural': ({ name, instrument }) => instrument !== 'up_down_counter' || !name.endsWith('s'),
-  'a share is a utilization': ({ name, unit, legacyOnly }) => unit !== '1' || legacyOnly === true || name.endsWith('.utilization'),
+  'a state is not named in the plural': ({ name, instrument }) =>
+    instrument !== 'up_down_counter' || !name.endsWith('s') || STANDARD_NAMES.has(name),
+  'a share is a utilization': ({ name, unit, legacyOnly }) =>
+    unit !== '1' || legacyOnly === true || name === 'hw.status' || name.endsWith('.utilization'),
   'Neuron memory is a gauge': ({ name, instrument }) => !/^neuron\..*memory/.test(name) || instrument === 'gauge',
   'labels stay apart on the Prometheus page': ({ attributeNames }) => isDistinct(attributeNames.map((name) => prometheusLabelName(name))),
   'labels are labels': ({ attributeNames }) => attributeNames.every((name) => /^[a-z][a-z0-9_]*$/.test(prometheusLabelName(name))),
