@@ -52,8 +52,8 @@ export const metrics = defineMetrics('neuron_hw_counters', {
     source: { path: `${SYSFS}health.state` },
     note: 'unknown: the driver is older than 2.30.2 and does not say, or the firmware stopped answering.',
   },
-  unhealthyComponents: {
-    name: 'neuron.device.unhealthy_component.count',
+  componentFaults: {
+    name: 'neuron.device.component.fault',
     unit: '{component}',
     instrument: 'up_down_counter',
     valueType: 'int',

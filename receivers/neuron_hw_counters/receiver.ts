@@ -122,7 +122,7 @@ function recordHealth(device: DeviceCounters, health: DeviceHealth, driverVersio
   if (health.state !== 'healthy' && health.reason !== 'components') return;
   for (const component of new Set([...COMPONENTS, ...health.unhealthy_components])) {
     const isUnhealthy = health.unhealthy_components.includes(component) ? 1 : 0;
-    recorder.set(metrics.unhealthyComponents, isUnhealthy, { 'neuron.device.index': index, 'neuron.device.component': component });
+    recorder.set(metrics.componentFaults, isUnhealthy, { 'neuron.device.index': index, 'neuron.device.component': component });
   }
 }
 

@@ -11,7 +11,7 @@ const FED_BY_OTHER_SOURCES: Readonly<Record<string, string>> = {
   'process.cpu.time': 'procfs: test/receivers/host-groups.test.ts',
   'system.cpu.time': 'procfs: test/receivers/host-groups.test.ts',
   'hw.status': 'sysfs: test/receivers/devices.test.ts',
-  'neuron.device.unhealthy_component.count': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.component.fault': 'sysfs: test/receivers/devices.test.ts',
   'neuron.device.error_events': 'sysfs: test/receivers/devices.test.ts',
   'neuron.device.power.utilization': 'sysfs: test/receivers/devices.test.ts',
   'neuron.device.memory.usage': 'sysfs: test/receivers/devices.test.ts',

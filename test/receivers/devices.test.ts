@@ -99,14 +99,14 @@ describe('health', () => {
 
   it('names the parts that fail, those it never heard of too, and says nothing about parts it cannot see', () => {
     const failing = received({ device_health: { state: 'unhealthy', reason: 'components', unhealthy_components: ['hbm', 'flux'] } });
-    const parts = valuesOf(failing, metrics.unhealthyComponents);
+    const parts = valuesOf(failing, metrics.componentFaults);
     expect(Object.keys(parts)).toHaveLength(11);
     expect(Object.entries(parts).filter(([, value]) => value === 1)).toEqual([
       ['3/hbm', 1],
       ['3/flux', 1],
     ]);
     const unreachable = received({ device_health: { state: 'unhealthy', reason: 'device_unreachable', unhealthy_components: [] } });
-    expect(valuesOf(unreachable, metrics.unhealthyComponents)).toEqual({});
+    expect(valuesOf(unreachable, metrics.componentFaults)).toEqual({});
   });
 });
 
