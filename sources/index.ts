@@ -7,13 +7,15 @@ import type { RuntimeRef } from '../src/report.ts';
 import type { PullSource, StreamSource } from '../src/source.ts';
 import { findBinary } from './neuron-monitor/binary.ts';
 import { createNeuronMonitorSource } from './neuron-monitor/source.ts';
+import { createProcessInspector } from './processes/inspector.ts';
 import { createProcfsSource } from './procfs/source.ts';
+import { createSysfsSource } from './sysfs/source.ts';
 
 export interface SourceServices {
   readonly host: Host;
   readonly logger: Logger;
   readonly stdin: Readable;
-  /** Neuron processes that are known now. */
+  /** Neuron processes that the stream named last. */
   readonly runtimes: () => readonly RuntimeRef[];
 }
 
@@ -21,18 +23,33 @@ export interface SourceServices {
 export interface SourceSet {
   readonly stream?: StreamSource;
   readonly pullSources: readonly PullSource[];
-  /** The stream comes from this very host, so its pids can be looked up in `/proc`. */
-  readonly pidsAreLocal: boolean;
+  /** Adds what this host knows about a process; the process itself where its pid is not this host's. */
+  readonly identify: (runtime: RuntimeRef) => RuntimeRef;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** Which source serves which group begins here: the stream first for what it delivers, then the native ones in this order. */
 export async function createSources(config: AgentConfig, services: SourceServices): Promise<SourceSet> {
+  const { host, logger } = services;
   const stream = await createStream(config, services);
-  const isRecording = config.source.spec.kind === 'file';
-  const procfs = config.source.procfs === 'on' || (config.source.procfs === 'auto' && !isRecording);
-  const pullSources = procfs ? [createProcfsSource({ host: services.host, runtimes: services.runtimes })] : [];
-  const pidsAreLocal = stream !== undefined && config.source.spec.kind !== 'file' && config.source.spec.kind !== 'stdin';
-  return { pullSources, pidsAreLocal, ...(stream === undefined ? {} : { stream }) };
+  const kind = config.source.spec.kind;
+  // A piped or recorded stream may come from another machine, or from another pid namespace.
+  const pidsAreLocal = kind !== 'file' && kind !== 'stdin';
+  const inspector = createProcessInspector({ host });
+  const runtimes = stream === undefined ? () => inspector.discover(host.clock.monotonicMs()) : pidsAreLocal ? services.runtimes : () => [];
+  const isRecording = kind === 'file';
+  const pullSources: PullSource[] = [];
+  if (!isRecording) pullSources.push(createSysfsSource({ host, logger }));
+  if (config.source.procfs === 'on' || (config.source.procfs === 'auto' && !isRecording))
+    pullSources.push(createProcfsSource({ host, runtimes }));
+  return {
+    pullSources,
+    identify: (runtime) => (pidsAreLocal ? inspector.enrich(runtime) : runtime),
+    async [Symbol.asyncDispose]() {
+      inspector[Symbol.dispose]();
+    },
+    ...(stream === undefined ? {} : { stream }),
+  };
 }
 
 async function createStream(config: AgentConfig, { host, logger, stdin }: SourceServices): Promise<StreamSource | undefined> {
@@ -72,4 +89,9 @@ async function isInstalled(host: Host, path: string | undefined): Promise<boolea
   } catch {
     return false;
   }
+}
+
+/** A source set of one stream whose processes are not this host's. */
+export function streamOnly(stream: StreamSource, pullSources: readonly PullSource[] = []): SourceSet {
+  return { stream, pullSources, identify: (runtime) => runtime, [Symbol.asyncDispose]: () => Promise.resolve() };
 }

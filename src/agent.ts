@@ -200,7 +200,7 @@ export class Agent {
   async #onStreamBatch(batch: ReadingBatch): Promise<void> {
     const { telemetry, reports } = this.#options;
     telemetry.lineReceived(batch.source);
-    const recorded = this.#options.collection.apply(batch, () => true);
+    const recorded = this.#options.collection.apply(batch, { serves: () => true, namesRuntimes: true });
     this.#ladder.streamDelivered(recorded);
     this.#countCollection();
     if (batch.line !== undefined) this.#report(reports.fromLine(batch.line));
@@ -234,8 +234,13 @@ export class Agent {
     this.#reading.add(source);
     const batch = await this.#read(source, groups);
     this.#reading.delete(source);
-    // The stream may have come back while this source was read.
-    return batch === undefined ? new Set() : this.#options.collection.apply(batch, (group) => !this.#ladder.streamServes(group));
+    if (batch === undefined) return new Set();
+    return this.#options.collection.apply(batch, {
+      // The stream may have come back while this source was read.
+      serves: (group) => !this.#ladder.streamServes(group),
+      // The processes of a stream are the stream's to name, also while it is silent: their totals wait for its return.
+      namesRuntimes: this.#options.stream === undefined,
+    });
   }
 
   #publishPulled(recorded: ReadonlySet<MetricGroup>): void {

@@ -25,6 +25,13 @@ export interface CollectionOptions {
   readonly eccCounts: ReceiverContext['eccCounts'];
 }
 
+/** What the source of a batch may decide. */
+export interface Authority {
+  serves(group: MetricGroup): boolean;
+  /** Its list of processes is complete: others have ended. */
+  readonly namesRuntimes: boolean;
+}
+
 /** Sum of one batch for one group, all processes together. */
 interface GroupTotal {
   points: number;
@@ -52,15 +59,15 @@ export class Collection {
     return this.#latest.values();
   }
 
-  /** Records one batch; `accepts` says which groups this batch's source may serve now. Returns the groups it recorded. */
-  apply(batch: ReadingBatch, accepts: (group: MetricGroup) => boolean): ReadonlySet<MetricGroup> {
+  /** Records one batch as far as its source may serve it now. Returns the groups it recorded. */
+  apply(batch: ReadingBatch, authority: Authority): ReadonlySet<MetricGroup> {
     const startedMs = this.#options.clock.monotonicMs();
     for (const { error, group } of batch.failures) this.#options.telemetry.collectionFailed(error, group);
     const readings = batch.readings
-      .filter((reading) => this.#isSelected(reading) && accepts(reading.group))
+      .filter((reading) => this.#isSelected(reading) && authority.serves(reading.group))
       .map((reading) => this.#identified(reading));
     this.#learnFacts(readings);
-    if (batch.runtimes !== undefined) this.#retain(batch.runtimes);
+    if (batch.runtimes !== undefined && authority.namesRuntimes) this.#retain(batch.runtimes);
     const totals = new Map<MetricGroup, GroupTotal>();
     for (const reading of readings) this.#record(reading, batch, totals);
     const durationMs = this.#options.clock.monotonicMs() - startedMs;

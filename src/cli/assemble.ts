@@ -54,7 +54,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     telemetry,
     receivers: new Map(RECEIVERS.map((receiver) => [receiver.group, receiver])),
     runtimeResource,
-    identify: (runtime) => runtime,
+    identify: sources.identify,
     eccCounts: config.eccCounts,
     ...withBootTime(bootTimeMs(io.host)),
   });

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { streamOnly } from '../../sources/index.ts';
 import { createNeuronMonitorSource } from '../../sources/neuron-monitor/source.ts';
 import { createProcfsSource } from '../../sources/procfs/source.ts';
 import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from '../../sources/virtual/instances.ts';
@@ -42,7 +43,7 @@ export async function demo(flags: DemoFlags, io: CliIo): Promise<number> {
     config,
     io,
     logger,
-    sources: { stream, pullSources: [createProcfsSource({ host: io.host, runtimes: () => [] })], pidsAreLocal: false },
+    sources: streamOnly(stream, [createProcfsSource({ host: io.host, runtimes: () => [] })]),
   });
   if (flags.seconds !== undefined) void delay(flags.seconds * 1_000, undefined, { ref: false }).then(() => ended.abort());
   io.stdout.write(welcome(flags));

@@ -43,6 +43,7 @@ export async function once(flags: OnceFlags, io: CliIo): Promise<number> {
     return EXIT.failure;
   } finally {
     await assembly.agent[Symbol.asyncDispose]();
+    await assembly.sources[Symbol.asyncDispose]();
   }
 }
 

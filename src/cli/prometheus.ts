@@ -1,3 +1,4 @@
+import { streamOnly } from '../../sources/index.ts';
 import { createNeuronMonitorSource } from '../../sources/neuron-monitor/source.ts';
 import { assemble } from './assemble.ts';
 import { load } from './config-command.ts';
@@ -23,6 +24,6 @@ export async function prometheus(flags: PrometheusFlags, io: CliIo): Promise<num
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   const stream = createNeuronMonitorSource({ mode: 'stdin', host: io.host, logger, input: io.stdin });
-  const sources = { stream, pullSources: [], pidsAreLocal: false };
+  const sources = streamOnly(stream);
   return runAssembly(await assemble({ config, io, logger, sources }), io, logger);
 }

@@ -19,7 +19,7 @@ export async function run(flags: ConfigFlags, io: CliIo): Promise<number> {
 }
 
 /** One life of an assembled agent; resolves with the exit code. */
-export async function runAssembly({ agent, exporters }: Assembly, io: CliIo, logger: Logger): Promise<number> {
+export async function runAssembly({ agent, exporters, sources }: Assembly, io: CliIo, logger: Logger): Promise<number> {
   let exitCode: number = EXIT.ok;
   try {
     await agent.start();
@@ -38,6 +38,7 @@ export async function runAssembly({ agent, exporters }: Assembly, io: CliIo, log
     exitCode = EXIT.failure;
   }
   await agent[Symbol.asyncDispose]();
+  await sources[Symbol.asyncDispose]();
   return exitCode;
 }
 

@@ -20,6 +20,7 @@ export async function validate(flags: ConfigFlags, io: CliIo): Promise<number> {
   const native = new Map<MetricGroup, string>();
   for (const source of sources.pullSources) for (const group of source.groups()) if (!native.has(group)) native.set(group, source.id);
   for (const source of sources.pullSources) await source[Symbol.asyncDispose]();
+  await sources[Symbol.asyncDispose]();
   io.stdout.write(describe(config, flags.configFile, { stream: sources.stream?.id, native }));
   return EXIT.ok;
 }

@@ -131,7 +131,7 @@ class FakePull implements PullSource {
     this.reads.push([...groups]);
     if (this.hang) return new Promise(() => {});
     const readings: AnyGroupReading[] = [{ group: 'memory_info', data: { memory_used_bytes: 111 } }];
-    return { source: 'procfs', sampledAtMs: this.#clock.nowMs(), readings, failures: [] };
+    return { source: 'procfs', sampledAtMs: this.#clock.nowMs(), readings, failures: [], runtimes: [] };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
