@@ -1,13 +1,10 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { AgentError } from '../../src/errors.ts';
+import { refuse, send } from './answers.ts';
+import type { Request, Response } from './answers.ts';
 import { GroupSelectionError, parseGroupSelection } from './group-selection.ts';
 import { negotiateEncoding, negotiateFormat } from './negotiation.ts';
 import type { Pages } from './pages.ts';
 import type { EscapingScheme } from './escaping.ts';
-
-export type Request = IncomingMessage | Http2ServerRequest;
-export type Response = ServerResponse | Http2ServerResponse;
 
 /** How one scrape ended, for self-metrics. */
 export type ScrapeOutcome =
@@ -114,18 +111,6 @@ export class Handler {
   }
 }
 
-/** Ends a request that is not served, and its connection where the client may still be sending. */
-export function refuse(response: Response, status: number, reason: string): void {
-  if (status === 405) response.setHeader('Allow', 'GET, HEAD');
-  if (!('stream' in response) && CLOSING_STATUS.has(status)) response.setHeader('Connection', 'close');
-  response.setHeader('Content-Type', 'text/plain; charset=utf-8');
-  response.setHeader('X-Content-Type-Options', 'nosniff');
-  response.statusCode = status;
-  response.end(`${reason}\n`);
-}
-
-const CLOSING_STATUS: ReadonlySet<number> = new Set([405, 413, 414, 431, 503]);
-
 function refusalOf(request: Request): { readonly status: number; readonly reason: string } | undefined {
   if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, reason: 'Only GET and HEAD are served.' };
   if (hasBody(request)) return { status: 413, reason: 'Requests with a body are not served.' };
@@ -140,15 +125,6 @@ function hasBody({ headers }: Request): boolean {
   if (headers['transfer-encoding'] !== undefined) return true;
   const length = headers['content-length'];
   return length !== undefined && Number(length) !== 0;
-}
-
-function send(request: Request, response: Response, status: number, body: string, contentType = 'text/plain; charset=utf-8'): void {
-  response.setHeader('Content-Type', contentType);
-  response.setHeader('X-Content-Type-Options', 'nosniff');
-  response.setHeader('Content-Length', Buffer.byteLength(body));
-  response.statusCode = status;
-  if (request.method === 'HEAD') response.end();
-  else response.end(body);
 }
 
 function headerText(header: string | string[] | undefined): string | undefined {

@@ -1,4 +1,6 @@
 import { request } from 'node:http';
+import { request as requestTls } from 'node:https';
+import type { RequestOptions } from 'node:https';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { ScrapeOutcome } from '../../../../exporters/prometheus/handler.ts';
@@ -23,6 +25,8 @@ export interface GetOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Present for HTTPS: client certificate, authorities, versions. */
+  readonly tls?: RequestOptions;
 }
 
 export interface Answer {
@@ -79,9 +83,10 @@ export function sampleCollection(): () => readonly ResourceMetrics[] {
   return () => store.collect();
 }
 
-export function get(port: number, path: string, { method = 'GET', headers = {}, body }: GetOptions = {}): Promise<Answer> {
+export function get(port: number, path: string, { method = 'GET', headers = {}, body, tls }: GetOptions = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
+    const target = { host: '127.0.0.1', port, path, method, headers, agent: false };
+    const outgoing = (tls === undefined ? request : requestTls)({ ...target, ...tls }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () => {

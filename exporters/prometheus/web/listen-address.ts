@@ -1,4 +1,4 @@
-import { AgentError } from '../../src/errors.ts';
+import { AgentError } from '../../../src/errors.ts';
 
 /** Where to listen; without a host, on all addresses. Port 0 takes any free port. */
 export interface ListenAddress {

@@ -1,0 +1,177 @@
+import { createServer } from 'node:http';
+import type { Server as HttpServer } from 'node:http';
+import type { Http2Server } from 'node:http2';
+import { createServer as createListener } from 'node:net';
+import type { Server as Listener, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { AgentError } from '../../../src/errors.ts';
+import type { Clock } from '../../../src/host.ts';
+import type { Logger } from '../../../src/log.ts';
+import { refuse } from '../answers.ts';
+import type { Request, Response } from '../answers.ts';
+import { Connections, MAX_CONNECTIONS } from './connections.ts';
+import { formatListenAddress, isLoopback } from './listen-address.ts';
+import type { ListenAddress } from './listen-address.ts';
+import { TlsAcceptor } from './tls-acceptor.ts';
+import { WebGuard } from './web-guard.ts';
+import { OPEN_POLICY } from './web-policy.ts';
+import type { LoadedWebConfig, WebPolicy } from './web-policy.ts';
+
+export interface WebServerOptions {
+  readonly listen: readonly ListenAddress[];
+  readonly policy?: WebPolicy;
+  readonly handle: (request: Request, response: Response) => Promise<void>;
+  /** A request that the policy turned away. */
+  readonly onRefusal: (status: number) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly maxConnections?: number;
+}
+
+/** Limits of what a client may take of us. */
+const HTTP_LIMITS = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 8 * 1024,
+  /** Longer than the scrape intervals in use. */
+  keepAliveTimeout: 75_000,
+} as const;
+
+const MAX_REQUESTS_PER_CONNECTION = 1_000;
+
+const HTTP2_LIMITS = {
+  maxSessionMemory: 4,
+  settings: { maxConcurrentStreams: 40, maxHeaderListSize: 8 * 1024, enablePush: false },
+  unknownProtocolTimeout: 5_000,
+} as const;
+
+/** Sockets, connections and requests of the endpoint. */
+export class WebServer {
+  readonly #options: WebServerOptions;
+  readonly #policy: WebPolicy;
+  readonly #connections: Connections;
+  readonly #http: HttpServer;
+  readonly #listeners: Listener[] = [];
+  #guard: WebGuard | undefined;
+  #http2: Http2Server | undefined;
+  #tls: TlsAcceptor | undefined;
+  #disposed: Promise<void> | undefined;
+
+  constructor(options: WebServerOptions) {
+    this.#options = options;
+    this.#policy = options.policy ?? OPEN_POLICY;
+    this.#connections = new Connections(options.maxConnections ?? MAX_CONNECTIONS);
+    this.#http = createServer({ ...HTTP_LIMITS }, (request, response) => void this.#onRequest(request, response));
+    this.#http.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION;
+  }
+
+  /** Where it listens, ports as they were assigned; empty before `start`. */
+  get addresses(): readonly ListenAddress[] {
+    return this.#listeners.flatMap((listener) => {
+      const address = listener.address();
+      return typeof address === 'object' && address !== null ? [{ host: address.address, port: address.port }] : [];
+    });
+  }
+
+  /** Open connections. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Rejects with an `AgentError` when the policy is bad or an address cannot be listened on; then nothing listens. */
+  async start(): Promise<void> {
+    const state = this.#policy.current();
+    if ('error' in state) throw state.error;
+    await this.#prepare(state.config);
+    try {
+      for (const address of this.#options.listen) this.#listeners.push(await listen(address, (socket) => this.#onConnection(socket)));
+    } catch (thrown) {
+      await this[Symbol.asyncDispose]();
+      throw thrown;
+    }
+    this.#warnOfExposure(state.config);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    return this.#disposed;
+  }
+
+  /** Whether there is TLS, HTTP/2 and a rate limit is settled here; certificates, users and headers may change later. */
+  async #prepare(config: LoadedWebConfig): Promise<void> {
+    const { clock, log } = this.#options;
+    this.#guard = new WebGuard(this.#policy, clock);
+    if (config.tls !== undefined) {
+      this.#tls = new TlsAcceptor({ policy: this.#policy, log, onConnection: (socket) => this.#onTlsConnection(socket) });
+    }
+    if (config.tls !== undefined && config.http2) {
+      const { createServer: createHttp2Server } = await import('node:http2');
+      this.#http2 = createHttp2Server(HTTP2_LIMITS, (request, response) => void this.#onRequest(request, response));
+      this.#http2.on('sessionError', () => {});
+    }
+    // The server gets its sockets from the listeners; it starts watching header and request deadlines when it hears this.
+    this.#http.emit('listening');
+  }
+
+  async #dispose(): Promise<void> {
+    const closed = this.#listeners.map((listener) => new Promise<void>((resolve) => void listener.close(() => resolve())));
+    this.#http.close();
+    this.#http2?.close();
+    this.#connections.closeAll();
+    await this.#guard?.[Symbol.asyncDispose]();
+    await Promise.all(closed);
+  }
+
+  #onConnection(socket: Socket): void {
+    if (!this.#connections.admit(socket)) return;
+    if (this.#tls === undefined) this.#http.emit('connection', socket);
+    else this.#tls.accept(socket);
+  }
+
+  #onTlsConnection(socket: TLSSocket): void {
+    if (socket.alpnProtocol === 'h2' && this.#http2 !== undefined) this.#http2.emit('connection', socket);
+    else this.#http.emit('connection', socket);
+  }
+
+  async #onRequest(request: Request, response: Response): Promise<void> {
+    response.once('close', this.#connections.begin(request.socket));
+    response.on('error', () => response.destroy());
+    const verdict = await this.#guard?.check(request.headers.authorization);
+    if (verdict === undefined || response.destroyed) return;
+    for (const [name, value] of verdict.headers) response.setHeader(name, value);
+    if (verdict.verdict === 'pass') {
+      await this.#options.handle(request, response);
+      return;
+    }
+    this.#options.onRefusal(verdict.status);
+    refuse(response, verdict.status, REASONS[verdict.status]);
+  }
+
+  #warnOfExposure({ tls, users }: LoadedWebConfig): void {
+    const isClosed = tls !== undefined && (users.size > 0 || tls.clientAuthType === 'RequireAndVerifyClientCert');
+    const exposed = this.#options.listen.filter((address) => !isLoopback(address)).map((address) => formatListenAddress(address));
+    if (exposed.length > 0 && !isClosed) {
+      this.#options.log.warn({ addresses: exposed }, 'metrics can be read from other machines without TLS and authentication');
+    }
+  }
+}
+
+const REASONS = {
+  401: 'Unauthorized',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  503: 'Too many passwords are being checked, try again later.',
+} as const;
+
+function listen(address: ListenAddress, onConnection: (socket: Socket) => void): Promise<Listener> {
+  return new Promise((resolve, reject) => {
+    const listener = createListener({ noDelay: true }, onConnection);
+    listener.once('error', (cause: Error) => {
+      reject(
+        new AgentError('config_invalid', 'prometheus', `cannot listen on ${formatListenAddress(address)}: ${cause.message}`, { cause }),
+      );
+    });
+    listener.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) }, () => resolve(listener));
+  });
+}
