@@ -1,16 +1,66 @@
-import type { PushExporter } from '../../src/exporter.ts';
 import { systemClock } from '../../src/host.ts';
 import type { Clock } from '../../src/host.ts';
+import { silentLogger } from '../../src/log.ts';
+import type { Logger } from '../../src/log.ts';
+import { BACKOFF_DEFAULTS, Backoff } from './backoff.ts';
+import type { BackoffOptions } from './backoff.ts';
+import { HeaderSource, TlsSource } from './credentials.ts';
+import { OtlpPushExporter } from './exporter.ts';
+import type { OtlpExporter } from './exporter.ts';
+import type { QueueFileSystem } from './file-system.ts';
+import { GrpcTransport } from './grpc-transport.ts';
+import { HttpTransport } from './http-transport.ts';
+import { JsonEncoder } from './json.ts';
+import { BATCH_DEFAULTS, QUEUE_DEFAULTS } from './options.ts';
 import type { OtlpOptions } from './options.ts';
-import { loadStockExporter } from './stock-clients.ts';
-import { adaptPushMetricExporter } from './stock.ts';
+import { ProtobufEncoder } from './protobuf.ts';
+import { RequestQueue } from './queue.ts';
+import { Sender } from './sender.ts';
+import { silentTelemetry } from './telemetry.ts';
+import type { OtlpTelemetry } from './telemetry.ts';
+import type { Transport } from './verdict.ts';
 
-/** What the exporter needs from the agent. */
+/** What the exporter needs from the agent; everything has a production default. */
 export interface OtlpServices {
-  readonly clock: Clock;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  readonly telemetry?: OtlpTelemetry;
+  /** Product and version for the `User-Agent` header. */
+  readonly userAgent?: string;
+  readonly files?: QueueFileSystem;
+  readonly backoff?: BackoffOptions;
+  readonly random?: () => number;
 }
 
-/** Pushes every batch to one OTLP destination. */
-export function createOtlpExporter(options: OtlpOptions, services: OtlpServices = { clock: systemClock }): PushExporter {
-  return adaptPushMetricExporter(loadStockExporter(options), { id: options.id, timeoutMs: options.timeoutMs, clock: services.clock });
+/** Pushes every batch to one OTLP destination, through a queue of its own. Starts delivering what its folder holds at once. */
+export function createOtlpExporter(options: OtlpOptions, services: OtlpServices = {}): OtlpExporter {
+  const { clock = systemClock, telemetry = silentTelemetry, random = Math.random } = services;
+  const logger = (services.logger ?? silentLogger).child({ component: 'otlp', exporter: options.id });
+  let sender: Sender | undefined;
+  const queue = new RequestQueue({
+    limits: { ...QUEUE_DEFAULTS, ...options.queue },
+    clock,
+    telemetry,
+    onAdded: () => sender?.added(),
+    ...(services.files === undefined ? {} : { files: services.files }),
+  });
+  const transport = createTransport(options, { clock, logger, userAgent: services.userAgent ?? 'neuron-otel' });
+  const backoff = new Backoff(services.backoff ?? BACKOFF_DEFAULTS, random);
+  sender = new Sender({ queue, transport, backoff, clock, telemetry, logger });
+  const format = options.protocol === 'http/json' ? new JsonEncoder() : new ProtobufEncoder();
+  return new OtlpPushExporter({ options, limits: { ...BATCH_DEFAULTS, ...options.batch }, format, queue, sender, clock, telemetry });
+}
+
+interface TransportServices {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly userAgent: string;
+}
+
+function createTransport(options: OtlpOptions, { clock, logger, userAgent }: TransportServices): Transport {
+  const { endpoint, timeoutMs, protocol } = options;
+  const headers = new HeaderSource(options.headers ?? {}, logger);
+  const tls = new TlsSource(options.tls ?? {}, logger);
+  const transport = { endpoint, timeoutMs, headers, tls, userAgent, clock };
+  return protocol === 'grpc' ? new GrpcTransport(transport) : new HttpTransport(transport);
 }

@@ -10,8 +10,13 @@ export type OtlpCompression = (typeof OTLP_COMPRESSIONS)[number];
 export const OTLP_TEMPORALITIES = ['cumulative', 'delta', 'lowmemory'] as const;
 export type OtlpTemporality = (typeof OTLP_TEMPORALITIES)[number];
 
-/** A header's value, or the file that holds it; the file is read again when it changes. */
+/** A value from the configuration, or the file that holds it; the file is read again when it changes. */
 export type HeaderValue = string | { readonly file: string };
+
+/** A value that must be asked for, so that nobody prints it by accident. */
+export interface HiddenValue {
+  reveal(): string;
+}
 
 /** Files in PEM form, read again when they change. */
 export interface OtlpTls {
@@ -32,7 +37,7 @@ export interface OtlpQueueOptions {
   readonly maxBytes: number;
   /** Bytes in memory at most: all there is without a directory, the reserve while the disk fails. */
   readonly maxMemoryBytes: number;
-  /** Older requests are dropped. */
+  /** Requests older than this are dropped. */
   readonly maxAgeMs: number;
 }
 
@@ -49,11 +54,13 @@ export interface OtlpOptions {
   /** Where requests go, path included: `http://localhost:4318/v1/metrics`; for gRPC only scheme, host and port count. */
   readonly endpoint: string;
   readonly protocol: OtlpProtocol;
-  readonly headers?: Readonly<Record<string, HeaderValue>>;
+  readonly headers?: Readonly<Record<string, HeaderValue | HiddenValue>>;
   readonly compression: OtlpCompression;
   /** For one attempt, from connecting to the end of the response. */
   readonly timeoutMs: number;
   readonly temporality: OtlpTemporality;
+  /** Form of the latency histograms; exponential when absent. */
+  readonly histogram?: 'exponential' | 'explicit';
   readonly tls?: OtlpTls;
   readonly queue?: Partial<OtlpQueueOptions>;
   readonly batch?: Partial<OtlpBatchOptions>;

@@ -1,6 +1,7 @@
 import type { Resource } from '@opentelemetry/resources';
 import type { MetricData, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
 import type { OtlpBatchOptions } from './options.ts';
+import type { ContentType } from './record.ts';
 
 /** Encoded data points of one metric, one after the other. */
 export interface EncodedPoints {
@@ -35,7 +36,7 @@ export interface RequestPlan {
 
 /** One encoding of OTLP. The `…Bytes` methods say how much stands around the points, at most. */
 export interface WireFormat {
-  readonly contentType: string;
+  readonly contentType: ContentType;
   encodeMetric(metric: MetricData): EncodedPoints;
   metricBytes(metric: MetricData): number;
   scopeBytes(scope: ScopeMetrics['scope']): number;

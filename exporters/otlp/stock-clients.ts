@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { CompressionAlgorithm } from '@opentelemetry/otlp-exporter-base';
 import type { PushMetricExporter } from '@opentelemetry/sdk-metrics';
-import type { HeaderValue, OtlpOptions, OtlpTls } from './options.ts';
+import type { HeaderValue, HiddenValue, OtlpOptions, OtlpTls } from './options.ts';
 
 /**
  * Loads the OpenTelemetry project's own OTLP exporter for the destination's protocol. It reads files once, takes gzip but not
@@ -57,10 +57,13 @@ function compressionOf(options: OtlpOptions): CompressionAlgorithm {
   return options.compression === 'none' ? CompressionAlgorithm.NONE : CompressionAlgorithm.GZIP;
 }
 
-function headerValues(headers: Readonly<Record<string, HeaderValue>> = {}): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : readFileSync(value.file, 'utf8').trim()]),
-  );
+function headerValues(headers: Readonly<Record<string, HeaderValue | HiddenValue>> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, headerText(value)]));
+}
+
+function headerText(value: HeaderValue | HiddenValue): string {
+  if (typeof value === 'string') return value;
+  return 'reveal' in value ? value.reveal() : readFileSync(value.file, 'utf8').trim();
 }
 
 function tlsOptions(tls: OtlpTls): { ca?: Buffer; cert?: Buffer; key?: Buffer; servername?: string; rejectUnauthorized?: boolean } {

@@ -1,10 +1,10 @@
 import { ExportResultCode } from '@opentelemetry/core';
 import type { ExportResult } from '@opentelemetry/core';
 import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import { withDeadline } from '../../src/deadline.ts';
 import { AgentError } from '../../src/errors.ts';
 import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/exporter.ts';
 import type { Clock } from '../../src/host.ts';
-import { within } from './deadline.ts';
 import { countPoints, snapshotBatch } from './snapshot.ts';
 
 const COMPONENT = 'otlp';
@@ -42,7 +42,7 @@ export function adaptPushMetricExporter(exporter: Promise<PushMetricExporter>, o
 
   async function shutdown(): Promise<void> {
     await loaded;
-    if (ready !== undefined) await within(ready.shutdown(), options.timeoutMs, options.clock, undefined);
+    if (ready !== undefined) await withDeadline(options.clock, ready.shutdown(), options.timeoutMs);
   }
 
   return {
@@ -54,7 +54,7 @@ export function adaptPushMetricExporter(exporter: Promise<PushMetricExporter>, o
       return ready === undefined ? exportLater(batch, points) : exportAll(ready, batch, options);
     },
     async flush(deadlineMs) {
-      if (ready !== undefined) await within(ready.forceFlush(), deadlineMs, options.clock, undefined);
+      if (ready !== undefined) await withDeadline(options.clock, ready.forceFlush(), deadlineMs);
     },
     [Symbol.asyncDispose]() {
       disposed ??= shutdown();
@@ -86,8 +86,10 @@ async function exportOne(
   points: number,
   options: AdapterOptions,
 ): Promise<ExportOutcome> {
-  const result = await within(call(exporter, resource), options.timeoutMs, options.clock, 'late' as const);
-  if (result === 'late') {
+  let result: ExportResult | undefined;
+  const exported = call(exporter, resource).then((ended) => void (result = ended));
+  await withDeadline(options.clock, exported, options.timeoutMs);
+  if (result === undefined) {
     return { outcome: 'failed', points, error: new AgentError('export_retryable', COMPONENT, 'export took too long') };
   }
   if (result.code === ExportResultCode.SUCCESS) return { outcome: 'sent', points };

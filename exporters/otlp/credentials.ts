@@ -1,0 +1,107 @@
+import { readFile, stat } from 'node:fs/promises';
+import type { SecureContextOptions } from 'node:tls';
+import type { Logger } from '../../src/log.ts';
+import type { HeaderValue, HiddenValue, OtlpTls } from './options.ts';
+
+/** A file that is read again when it changed. Kubernetes replaces mounted secrets by renaming, so the inode counts too. */
+class WatchedFile {
+  readonly #path: string;
+  readonly #logger: Logger;
+  #signature = '';
+  #content = Buffer.alloc(0);
+  #isMissing = false;
+  /** Rises with every change. */
+  generation = 0;
+
+  constructor(path: string, logger: Logger) {
+    this.#path = path;
+    this.#logger = logger;
+  }
+
+  /** Rejects with the operating system's error while the file cannot be read for the first time; later the last content stays. */
+  async read(): Promise<Buffer> {
+    try {
+      const { mtimeMs, size, ino, mode } = await stat(this.#path);
+      this.#isMissing = false;
+      const signature = `${mtimeMs}/${size}/${ino}`;
+      if (signature === this.#signature) return this.#content;
+      this.#content = await readFile(this.#path);
+      this.#signature = signature;
+      this.generation += 1;
+      if (this.generation > 1) this.#logger.info({ file: this.#path }, 'file of an OTLP exporter changed and was read again');
+      if ((mode & 0o077) !== 0) this.#logger.debug({ file: this.#path }, 'file of an OTLP exporter is open to other users');
+    } catch (thrown) {
+      if (this.generation === 0) throw thrown;
+      // In the middle of being replaced, perhaps.
+      if (!this.#isMissing)
+        this.#logger.warn({ file: this.#path, err: thrown }, 'file of an OTLP exporter cannot be read, its last content is used');
+      this.#isMissing = true;
+    }
+    return this.#content;
+  }
+}
+
+/** Headers with the current content of their files. */
+export class HeaderSource {
+  readonly #fixed: Readonly<Record<string, string>>;
+  readonly #files: readonly { readonly name: string; readonly file: WatchedFile }[];
+
+  constructor(headers: Readonly<Record<string, HeaderValue | HiddenValue>>, logger: Logger) {
+    const entries = Object.entries(headers).map(([name, value]) => ({ name: name.toLowerCase(), value }));
+    this.#fixed = Object.fromEntries(
+      entries.flatMap(({ name, value }) => {
+        if (typeof value === 'string') return [[name, value]];
+        return 'reveal' in value ? [[name, value.reveal()]] : [];
+      }),
+    );
+    this.#files = entries.flatMap(({ name, value }) =>
+      typeof value === 'object' && 'file' in value ? [{ name, file: new WatchedFile(value.file, logger) }] : [],
+    );
+  }
+
+  /** Names in lower case. Rejects while a file cannot be read. */
+  async current(): Promise<Record<string, string>> {
+    const headers = { ...this.#fixed };
+    for (const { name, file } of this.#files) headers[name] = (await file.read()).toString().trim();
+    return headers;
+  }
+}
+
+/** What TLS connections are made with. */
+export interface TlsContext extends SecureContextOptions {
+  readonly servername?: string;
+  readonly rejectUnauthorized?: boolean;
+}
+
+/** TLS settings with the current content of their files. */
+export class TlsSource {
+  readonly #fixed: TlsContext;
+  readonly #files: readonly { readonly key: 'ca' | 'cert' | 'key'; readonly file: WatchedFile }[];
+  #context: TlsContext | undefined;
+  #generation = -1;
+
+  constructor(tls: OtlpTls, logger: Logger) {
+    this.#fixed = {
+      minVersion: 'TLSv1.2',
+      ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+      ...(tls.insecureSkipVerify === true ? { rejectUnauthorized: false } : {}),
+    };
+    const files = [
+      { key: 'ca', path: tls.caFile },
+      { key: 'cert', path: tls.certFile },
+      { key: 'key', path: tls.keyFile },
+    ] as const;
+    this.#files = files.flatMap(({ key, path }) => (path === undefined ? [] : [{ key, file: new WatchedFile(path, logger) }]));
+  }
+
+  /** The same object until a file changes: connections made with another one are out of date. Rejects while a file cannot be read. */
+  async current(): Promise<TlsContext> {
+    const contents = await Promise.all(this.#files.map(async ({ key, file }) => [key, await file.read()] as const));
+    const generation = this.#files.reduce((sum, { file }) => sum + file.generation, 0);
+    if (this.#context === undefined || generation !== this.#generation) {
+      this.#generation = generation;
+      this.#context = { ...this.#fixed, ...Object.fromEntries(contents) };
+    }
+    return this.#context;
+  }
+}

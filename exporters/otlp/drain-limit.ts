@@ -1,0 +1,36 @@
+/** How many times faster than requests are made they may be sent after an outage. */
+const DRAIN_FACTOR = 20;
+/** Requests a second when none are being made, as after a restart. */
+const IDLE_RATE = 10;
+
+/**
+ * Keeps a receiver that has just recovered from being buried under a backlog: each new request allows `DRAIN_FACTOR` to be sent.
+ * In a healthy queue, where one is sent for each that is made, it never limits anything.
+ */
+export class DrainLimit {
+  #allowed = DRAIN_FACTOR;
+  #refilledAtMs: number;
+
+  constructor(nowMs: number) {
+    this.#refilledAtMs = nowMs;
+  }
+
+  /** A request was made. */
+  added(): void {
+    this.#allowed = Math.min(this.#allowed + DRAIN_FACTOR, 2 * DRAIN_FACTOR);
+  }
+
+  /** Takes a permission; 0, or how long to wait before asking again. */
+  take(nowMs: number): number {
+    const earned = Math.floor(((nowMs - this.#refilledAtMs) * IDLE_RATE) / 1000);
+    if (earned > 0) {
+      this.#allowed = Math.min(this.#allowed + earned, 2 * DRAIN_FACTOR);
+      this.#refilledAtMs += (earned * 1000) / IDLE_RATE;
+    }
+    if (this.#allowed >= 1) {
+      this.#allowed -= 1;
+      return 0;
+    }
+    return Math.max(1, this.#refilledAtMs + 1000 / IDLE_RATE - nowMs);
+  }
+}

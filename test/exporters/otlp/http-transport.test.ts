@@ -1,0 +1,271 @@
+import { gzipSync } from 'node:zlib';
+import { afterEach, describe, expect, it } from 'vitest';
+import { HeaderSource, TlsSource } from '../../../exporters/otlp/credentials.ts';
+import { HttpTransport } from '../../../exporters/otlp/http-transport.ts';
+import { ProtobufWriter } from '../../../exporters/otlp/protobuf-writer.ts';
+import type { OtlpRequest } from '../../../exporters/otlp/record.ts';
+import type { Verdict } from '../../../exporters/otlp/verdict.ts';
+import { systemClock } from '../../../src/host.ts';
+import { silentLogger } from '../../../src/log.ts';
+import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
+import type { Behaviour } from '../../support/misbehaving-otlp-server.ts';
+
+const MIB = 1024 * 1024;
+const NEVER = new AbortController().signal;
+const PROTOBUF = { 'content-type': 'application/x-protobuf' };
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+const open: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0).toReversed()) await one[Symbol.asyncDispose]();
+});
+
+async function transportTo(behaviour: Behaviour, timeoutMs = 5000) {
+  const server = await MisbehavingOtlpServer.start();
+  server.behave = () => behaviour;
+  const transport = new HttpTransport({
+    endpoint: server.url,
+    headers: new HeaderSource({ 'X-Tenant': 'a' }, silentLogger),
+    tls: new TlsSource({}, silentLogger),
+    timeoutMs,
+    userAgent: 'neuron-otel/test',
+    clock: systemClock,
+  });
+  open.push(server, { [Symbol.asyncDispose]: () => transport.close() });
+  return { server, transport };
+}
+
+function request(overrides: Partial<OtlpRequest> = {}): OtlpRequest {
+  return {
+    body: Buffer.from('body'),
+    points: 10,
+    contentType: 'application/x-protobuf',
+    contentEncoding: 'none',
+    enqueuedAtMs: 0,
+    ...overrides,
+  };
+}
+
+function summary(verdict: Verdict): unknown {
+  if (verdict.kind === 'accepted') return { accepted: verdict.rejectedPoints, message: verdict.message };
+  if (verdict.kind === 'retry') return { retry: verdict.error.message, afterMs: verdict.retryAfterMs };
+  return { refused: verdict.error.message };
+}
+
+function protobufPartialSuccess(rejected: number, message: string): Buffer {
+  const writer = new ProtobufWriter();
+  writer.message(1, () => {
+    writer.tag(1, 0);
+    writer.varint(rejected);
+    writer.string(2, message);
+  });
+  return writer.take();
+}
+
+function protobufStatus(message: string): Buffer {
+  const writer = new ProtobufWriter();
+  writer.tag(1, 0);
+  writer.varint(3);
+  writer.string(2, message);
+  return writer.take();
+}
+
+const serverDate = 'Sun, 22 Nov 2026 12:00:00 GMT';
+const accepted = { accepted: 0, message: '' };
+
+/** OTLP specification: "Full Success", "Partial Success", "Failures", "Retryable Response Codes", "OTLP/HTTP Throttling". */
+const MATRIX: readonly (readonly [string, Behaviour, unknown])[] = [
+  ['200', { kind: 'respond', status: 200 }, accepted],
+  ['202', { kind: 'respond', status: 202 }, accepted],
+  ['204', { kind: 'respond', status: 204 }, accepted],
+  ['200 with a body that is no response', { kind: 'respond', status: 200, headers: PROTOBUF, body: 'hello' }, accepted],
+  ['200 with JSON that is none', { kind: 'respond', status: 200, headers: JSON_TYPE, body: '<html>' }, accepted],
+  [
+    '200 with partial success',
+    { kind: 'respond', status: 200, headers: PROTOBUF, body: protobufPartialSuccess(3, 'too old') },
+    { accepted: 3, message: 'too old' },
+  ],
+  [
+    '200 with a warning only',
+    { kind: 'respond', status: 200, headers: PROTOBUF, body: protobufPartialSuccess(0, 'slow down') },
+    { accepted: 0, message: 'slow down' },
+  ],
+  [
+    '200 that rejects more points than were sent',
+    { kind: 'respond', status: 200, headers: PROTOBUF, body: protobufPartialSuccess(99, 'all') },
+    { accepted: 10, message: 'all' },
+  ],
+  [
+    '200 that rejects a negative number of points',
+    { kind: 'respond', status: 200, headers: PROTOBUF, body: protobufPartialSuccess(-5, '') },
+    accepted,
+  ],
+  [
+    '200 with partial success in JSON',
+    { kind: 'respond', status: 200, headers: JSON_TYPE, body: '{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"too\\nold"}}' },
+    { accepted: 3, message: 'too old' },
+  ],
+  [
+    '200 with partial success, compressed',
+    {
+      kind: 'respond',
+      status: 200,
+      headers: { ...PROTOBUF, 'content-encoding': 'gzip' },
+      body: gzipSync(protobufPartialSuccess(2, 'x')),
+    },
+    { accepted: 2, message: 'x' },
+  ],
+  [
+    '200 with 5 MiB',
+    { kind: 'respond', status: 200, body: Buffer.alloc(5 * MIB) },
+    { refused: 'HTTP 200 with a response above 4194304 bytes' },
+  ],
+  ['200 with 4 MiB', { kind: 'respond', status: 200, body: Buffer.alloc(4 * MIB) }, accepted],
+  [
+    '200 with a compressed bomb',
+    { kind: 'respond', status: 200, headers: { 'content-encoding': 'gzip' }, body: gzipSync(Buffer.alloc(64 * MIB)) },
+    { refused: 'HTTP 200 with a response above 4194304 bytes' },
+  ],
+  [
+    '200 with a body that is not compressed as it says',
+    { kind: 'respond', status: 200, headers: { 'content-encoding': 'gzip' }, body: 'plain' },
+    accepted,
+  ],
+  ['200 cut off in the middle of the body', { kind: 'half_response' }, accepted],
+  ...[429, 502, 503, 504].map(
+    (status) => [`${status}`, { kind: 'respond', status }, { retry: `HTTP ${status}`, afterMs: undefined }] as const,
+  ),
+  [
+    '503 with Retry-After in seconds',
+    { kind: 'respond', status: 503, headers: { 'retry-after': '120' } },
+    { retry: 'HTTP 503', afterMs: 120_000 },
+  ],
+  [
+    '429 with Retry-After as a date',
+    { kind: 'respond', status: 429, headers: { 'retry-after': 'Sun, 22 Nov 2026 12:01:30 GMT', date: serverDate } },
+    { retry: 'HTTP 429', afterMs: 90_000 },
+  ],
+  [
+    '429 with Retry-After in the past',
+    { kind: 'respond', status: 429, headers: { 'retry-after': 'Sun, 22 Nov 2026 11:00:00 GMT', date: serverDate } },
+    { retry: 'HTTP 429', afterMs: 0 },
+  ],
+  [
+    '503 with Retry-After of ten years',
+    { kind: 'respond', status: 503, headers: { 'retry-after': '315360000' } },
+    { retry: 'HTTP 503', afterMs: 3_600_000 },
+  ],
+  [
+    '503 with Retry-After that is neither',
+    { kind: 'respond', status: 503, headers: { 'retry-after': 'soon' } },
+    { retry: 'HTTP 503', afterMs: undefined },
+  ],
+  [
+    '503 with a negative Retry-After',
+    { kind: 'respond', status: 503, headers: { 'retry-after': '-1' } },
+    { retry: 'HTTP 503', afterMs: undefined },
+  ],
+  [
+    '503 with a message',
+    { kind: 'respond', status: 503, headers: PROTOBUF, body: protobufStatus('overloaded') },
+    { retry: 'HTTP 503 overloaded', afterMs: undefined },
+  ],
+  ['503 with 5 MiB', { kind: 'respond', status: 503, body: Buffer.alloc(5 * MIB) }, { retry: 'HTTP 503', afterMs: undefined }],
+  ...[400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411, 413, 414, 415, 422, 425, 431, 451, 500, 501, 505, 507, 508, 511, 599].map(
+    (status) => [`${status}`, { kind: 'respond', status }, { refused: `HTTP ${status}` }] as const,
+  ),
+  [
+    '400 with a message',
+    { kind: 'respond', status: 400, headers: PROTOBUF, body: protobufStatus('bad data') },
+    { refused: 'HTTP 400 bad data' },
+  ],
+  [
+    '400 with a message in JSON',
+    { kind: 'respond', status: 400, headers: JSON_TYPE, body: '{"message":"bad data"}' },
+    { refused: 'HTTP 400 bad data' },
+  ],
+  [
+    '400 with text that would fake a log line',
+    { kind: 'respond', status: 400, headers: { 'content-type': 'text/plain' }, body: 'bad\n\u001b[31mdata' },
+    { refused: 'HTTP 400 bad [31mdata' },
+  ],
+  ...[301, 302, 303, 307, 308].map(
+    (status) => [`${status}`, { kind: 'respond', status, headers: { location: '/elsewhere' } }, { refused: `HTTP ${status}` }] as const,
+  ),
+  ['304', { kind: 'respond', status: 304 }, { refused: 'HTTP 304' }],
+  ['a connection closed without a response', { kind: 'reset' }, { retry: 'no response: ECONNRESET', afterMs: undefined }],
+];
+
+describe('HttpTransport', () => {
+  it.each(MATRIX)('judges %s', async (_name, behaviour, expected) => {
+    const { transport, server } = await transportTo(behaviour);
+    expect(summary(await transport.send(request(), NEVER))).toEqual(expected);
+    expect(server.attempts).toBe(1);
+  });
+
+  it.each([
+    { name: 'no answer', behaviour: { kind: 'blackhole' }, expected: { retry: 'no response within 150 ms', afterMs: undefined } },
+    { name: 'a slowly dripping 200', behaviour: { kind: 'drip', status: 200, everyMs: 10 }, expected: accepted },
+    {
+      name: 'a slowly dripping 503',
+      behaviour: { kind: 'drip', status: 503, everyMs: 10 },
+      expected: { retry: 'HTTP 503', afterMs: undefined },
+    },
+  ] as const)('ends an attempt after its timeout: $name', async ({ behaviour, expected }) => {
+    const { transport } = await transportTo(behaviour, 150);
+    expect(summary(await transport.send(request(), NEVER))).toEqual(expected);
+  });
+
+  it('wants a refused connection tried again', async () => {
+    const { transport, server } = await transportTo({ kind: 'respond', status: 200 });
+    await server.refuse();
+    expect(summary(await transport.send(request(), NEVER))).toMatchObject({ retry: expect.stringContaining('ECONNREFUSED') });
+  });
+
+  it('ends when the signal says so', async () => {
+    const { transport, server } = await transportTo({ kind: 'blackhole' });
+    const controller = new AbortController();
+    server.behave = () => {
+      controller.abort();
+      return { kind: 'blackhole' };
+    };
+    expect(await transport.send(request(), controller.signal)).toMatchObject({ kind: 'retry' });
+  });
+
+  it('sends length, type, encoding, agent and headers', async () => {
+    const { transport, server } = await transportTo({ kind: 'respond', status: 200 });
+    await transport.send(request({ body: gzipSync('abc'), contentEncoding: 'gzip' }), NEVER);
+    const [received] = server.accepted;
+    expect(received?.body.toString()).toBe('abc');
+    expect(received?.headers).toMatchObject({
+      'content-length': String(gzipSync('abc').length),
+      'content-type': 'application/x-protobuf',
+      'content-encoding': 'gzip',
+      'user-agent': 'neuron-otel/test',
+      'x-tenant': 'a',
+    });
+    expect(received?.headers).not.toHaveProperty('transfer-encoding');
+  });
+
+  it('keeps its connection', async () => {
+    const { transport, server } = await transportTo({ kind: 'respond', status: 200, body: 'answer' });
+    for (let index = 0; index < 5; index += 1) await transport.send(request(), NEVER);
+    expect(server.connections).toBe(1);
+  });
+
+  it('repeats at once on a new connection when the kept one turns out to be closed', async () => {
+    const { transport, server } = await transportTo({ kind: 'respond', status: 200 });
+    await transport.send(request(), NEVER);
+    server.behave = (_request, index) => (index === 1 ? { kind: 'reset' } : { kind: 'respond', status: 200 });
+    expect(summary(await transport.send(request(), NEVER))).toEqual(accepted);
+    expect(server.connections).toBe(2);
+  });
+
+  it('does not use a connection again after a reply that was too large', async () => {
+    const { transport, server } = await transportTo({ kind: 'respond', status: 200, body: Buffer.alloc(5 * MIB) });
+    await transport.send(request(), NEVER);
+    server.behave = () => ({ kind: 'respond', status: 200 });
+    expect(summary(await transport.send(request(), NEVER))).toEqual(accepted);
+    expect(server.connections).toBe(2);
+  });
+});
