@@ -1,0 +1,72 @@
+import { AgentError } from '../../src/errors.ts';
+import type { InstanceInfo } from '../../src/report.ts';
+import type { MetadataClient } from './client.ts';
+
+/** What one round of questions brought. */
+export interface MetadataRound {
+  readonly info: InstanceInfo;
+  /** Everything that every instance has was told. */
+  readonly complete: boolean;
+  /** The first thing that went wrong. */
+  readonly error?: AgentError;
+}
+
+interface Value {
+  readonly value?: string;
+  readonly error?: AgentError;
+}
+
+/** Source of the paths: EC2 user guide, instance metadata categories. A value that does not look as EC2 makes it is not believed. */
+const ZONE = /^[a-z0-9][a-z0-9-]{1,63}$/;
+const REQUIRED = [
+  { field: 'instance_id', path: 'instance-id', pattern: /^i-[0-9a-f]{8,32}$/ },
+  { field: 'instance_type', path: 'instance-type', pattern: /^[a-z][a-z0-9-]{0,31}\.[a-z0-9-]{1,31}$/ },
+  { field: 'instance_availability_zone', path: 'placement/availability-zone', pattern: ZONE },
+  { field: 'instance_availability_zone_id', path: 'placement/availability-zone-id', pattern: ZONE },
+  { field: 'instance_region', path: 'placement/region', pattern: ZONE },
+  { field: 'ami_id', path: 'ami-id', pattern: /^ami-[0-9a-f]{8,32}$/ },
+] as const;
+const MAC = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/;
+const SUBNET = /^subnet-[0-9a-f]{8,32}$/;
+/** There when the instance's tags are exposed (InstanceMetadataTags). */
+const NAME_PATH = 'tags/instance/Name';
+const NAME = /^[^\p{Cc}\u2028\u2029]{1,256}$/u;
+
+/** Asks for everything; the client has its token already. */
+export async function askInstanceFacts(client: MetadataClient): Promise<MetadataRound> {
+  const required = REQUIRED.map(async ({ field, path, pattern }) => [field, await ask(client, path, pattern)] as const);
+  const [name, subnet, ...others] = await Promise.all([ask(client, NAME_PATH, NAME), askSubnet(client), ...required]);
+  const info: Record<string, string> = {};
+  for (const [field, { value }] of [['instance_name', name], ['subnet_id', subnet], ...others] as const) {
+    if (value !== undefined) info[field] = value;
+  }
+  const error = [name, subnet, ...others.map(([, value]) => value)].find((value) => value.error !== undefined)?.error;
+  const complete = subnet.value !== undefined && others.every(([, { value }]) => value !== undefined);
+  return { info, complete, ...(error !== undefined && { error }) };
+}
+
+async function askSubnet(client: MetadataClient): Promise<Value> {
+  const mac = await ask(client, 'mac', MAC);
+  return mac.value === undefined ? mac : await ask(client, `network/interfaces/macs/${mac.value}/subnet-id`, SUBNET);
+}
+
+async function ask(client: MetadataClient, path: string, pattern: RegExp): Promise<Value> {
+  const answer = await client.ask(path);
+  switch (answer.is) {
+    case 'silent':
+      return failed('source_timeout', path, 'no answer in time');
+    case 'too_long':
+      return failed('source_malformed', path, 'a value that is too long');
+    case 'answered':
+      if (answer.status === 404) return {};
+      if (answer.status === 401 || answer.status === 403) return failed('source_denied', path, `refused with ${answer.status}`);
+      if (answer.status !== 200) return failed('source_malformed', path, `status ${answer.status}`);
+      return pattern.test(answer.body.trim())
+        ? { value: answer.body.trim() }
+        : failed('source_malformed', path, 'a value that cannot be right');
+  }
+}
+
+function failed(code: 'source_timeout' | 'source_denied' | 'source_malformed', path: string, what: string): Value {
+  return { error: new AgentError(code, 'imds', `metadata ${path}: ${what}`) };
+}
