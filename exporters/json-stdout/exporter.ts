@@ -21,7 +21,7 @@ export interface LineOutput {
 /** `full`: the reader is too slow. `closed`: there is no reader. `unencodable`: the document is no report. */
 export type DropReason = 'full' | 'closed' | 'unencodable';
 
-/** Why nothing can be written any more. A reader that goes away is an ordinary end of a pipeline, as in `neuron-otel | head -1`. */
+/** Why nothing could be written. A reader that goes away is an ordinary end of a pipeline, as in `neuron-otel | head -1`. */
 export type OutputEnd = { readonly end: 'reader_gone' } | { readonly end: 'failed'; readonly error: AgentError };
 
 export interface JsonStdoutOptions {
@@ -44,7 +44,7 @@ export class JsonStdoutExporter implements ReportExporter {
   readonly #maxPendingBytes: number;
   readonly #closed = Promise.withResolvers<OutputEnd>();
   #pendingBytes = 0;
-  #isClosed = false;
+  #isDisposed = false;
   #isDropping = false;
   #flushed: PromiseWithResolvers<void> | undefined;
 
@@ -53,10 +53,13 @@ export class JsonStdoutExporter implements ReportExporter {
     this.#maxPendingBytes = options.maxPendingBytes ?? MAX_PENDING_BYTES;
     // These listeners stay for good: an error of a stream without one would end the process.
     options.output.on('error', (error) => this.#onError(error));
-    options.output.on('close', () => this.#end({ end: 'reader_gone' }));
+    options.output.on('close', () => this.#closed.resolve({ end: 'reader_gone' }));
   }
 
-  /** Resolves when the output can take nothing any more; never rejects. */
+  /**
+   * Resolves when the output could take a report no more, the first time; never rejects. Whoever goes on nevertheless may: each
+   * report is tried and counted, and a named pipe works again when somebody opens it again.
+   */
   get closed(): Promise<OutputEnd> {
     return this.#closed.promise;
   }
@@ -67,8 +70,8 @@ export class JsonStdoutExporter implements ReportExporter {
 
   /** The bytes of the stream where there are any, so that nothing is lost or reordered; else the encoded document. */
   export(report: Report): void {
-    if (this.#isClosed) {
-      this.#drop('closed', new AgentError('export_permanent', this.id, 'stdout is closed'));
+    if (this.#isDisposed) {
+      this.#drop('closed', new AgentError('export_permanent', this.id, 'the exporter was disposed'));
       return;
     }
     const line = report.line === undefined ? this.#encode(report) : Buffer.concat([report.line.bytes, LF]);
@@ -85,14 +88,14 @@ export class JsonStdoutExporter implements ReportExporter {
 
   /** Waits until everything was taken by the reader, but no longer than `deadlineMs`. */
   async flush(deadlineMs: number): Promise<void> {
-    if (this.#pendingBytes === 0 || this.#isClosed) return;
+    if (this.#pendingBytes === 0) return;
     this.#flushed ??= Promise.withResolvers();
     await withDeadline(this.#options.clock, this.#flushed.promise, deadlineMs);
   }
 
   /** Writes no more. The stream itself belongs to whoever made it. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosed = true;
+    this.#isDisposed = true;
     return Promise.resolve();
   }
 
@@ -109,14 +112,18 @@ export class JsonStdoutExporter implements ReportExporter {
     this.#pendingBytes += line.length;
     this.#options.output.write(line, (error) => {
       this.#pendingBytes -= line.length;
-      if (error === undefined || error === null) this.#options.onWritten?.();
-      else this.#drop('closed', AgentError.from(error, 'export_permanent', this.id));
+      if (error === undefined || error === null) {
+        this.#options.onWritten?.();
+      } else {
+        this.#drop('closed', AgentError.from(error, 'export_permanent', this.id));
+        this.#onError(error);
+      }
       if (this.#pendingBytes === 0) this.#onDrained();
     });
   }
 
   #onDrained(): void {
-    if (this.#isDropping) this.#options.logger.info({}, 'stdout is read again');
+    if (this.#isDropping) this.#options.logger.info({}, 'stdout has taken everything that waited');
     this.#isDropping = false;
     this.#flushed?.resolve();
     this.#flushed = undefined;
@@ -127,14 +134,7 @@ export class JsonStdoutExporter implements ReportExporter {
   }
 
   #onError(error: Error): void {
-    if (errnoName(error) === 'EPIPE') this.#end({ end: 'reader_gone' });
-    else this.#end({ end: 'failed', error: AgentError.from(error, 'export_permanent', this.id) });
-  }
-
-  #end(end: OutputEnd): void {
-    this.#isClosed = true;
-    this.#flushed?.resolve();
-    this.#flushed = undefined;
-    this.#closed.resolve(end);
+    if (errnoName(error) === 'EPIPE') this.#closed.resolve({ end: 'reader_gone' });
+    else this.#closed.resolve({ end: 'failed', error: AgentError.from(error, 'export_permanent', this.id) });
   }
 }

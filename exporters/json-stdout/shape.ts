@@ -19,9 +19,14 @@ function map(of: Shape = value): Shape {
 }
 
 /** Members as names of plain values, or as pairs of a name and a shape, in order. */
-function struct(...members: readonly (string | readonly [string, Shape])[]): Shape {
+function struct(...members: readonly (string | readonly [string, Shape])[]): Extract<Shape, { readonly kind: 'struct' }> {
   const pairs = members.map((member) => (typeof member === 'string' ? ([member, value] as const) : member));
   return { kind: 'struct', members: new Map(pairs), rank: new Map(pairs.map(([name], index) => [name, index])) };
+}
+
+/** A member whose place among the others no document or capture shows: it stays where it is. */
+function withLoose(shape: ReturnType<typeof struct>, name: string, member: Shape): Shape {
+  return { ...shape, members: new Map([...shape.members, [name, member]]) };
 }
 
 const errorSummary = struct('generic', 'numerical', 'transient', 'model', 'runtime', 'hardware');
@@ -44,7 +49,7 @@ const runtimeUsedBytes = struct('host', 'neuron_device', [
   'usage_breakdown',
   struct(['host', map()], ['neuroncore_memory_usage', map(map())]),
 ]);
-const core = struct('neuroncore_utilization', 'flops', 'effective_flops', ['v3d', map(struct('neuroncore_utilization'))]);
+const core = withLoose(struct('neuroncore_utilization', 'flops', 'effective_flops'), 'v3d', map(struct('neuroncore_utilization')));
 const cpuModes = struct('user', 'nice', 'system', 'idle', 'io_wait', 'irq', 'soft_irq');
 const device = struct('neuron_device_index', 'mem_ecc_corrected', 'mem_ecc_uncorrected', 'sram_ecc_uncorrected', 'sram_ecc_corrected');
 const placement = struct('pod_name', 'namespace', 'container_name');
