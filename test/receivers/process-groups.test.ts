@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { receiverFor } from '../../receivers/index.ts';
 import { metrics as execution } from '../../receivers/execution_stats/metrics.ts';
 import { metrics as memory } from '../../receivers/memory_used/metrics.ts';
 import { metrics as vcpu } from '../../receivers/neuron_runtime_vcpu_usage/metrics.ts';
 import { metrics as cores } from '../../receivers/neuroncore_counters/metrics.ts';
-import type { LoadedModel } from '../../src/report.ts';
+import type { Recorder } from '../../src/receiver.ts';
+import type { ExecutionStats, LoadedModel } from '../../src/report.ts';
 import { T0_MS } from '../support/metrics.ts';
-import { GroupTest, TWO_CORES_PER_DEVICE, valuesOf } from '../support/receive.ts';
+import { CONTEXT, GroupTest, TWO_CORES_PER_DEVICE, valuesOf } from '../support/receive.ts';
 
 const TEN_PERCENT = { neuroncore_utilization: 10 };
 
@@ -179,6 +181,29 @@ describe('neuron_runtime_vcpu_usage', () => {
   });
 });
 
+/** What the receiver hands to the histogram; what the histogram makes of it is its own affair. */
+function distributions(data: ExecutionStats): readonly unknown[] {
+  const seen: unknown[] = [];
+  const recorder: Recorder = {
+    ...IGNORING,
+    distribution(metric, { count, quantiles }, attributes) {
+      if (metric.name === execution.duration.name) seen.push({ type: Object.values(attributes)[0], count, quantiles: [...quantiles] });
+    },
+  };
+  receiverFor('execution_stats')?.receive({ group: 'execution_stats', data }, recorder, CONTEXT);
+  return seen;
+}
+
+const IGNORING: Recorder = {
+  wants: () => true,
+  set: () => {},
+  add: () => {},
+  total: () => {},
+  distribution: () => {},
+  resource: () => {},
+  fail: () => {},
+};
+
 describe('execution_stats', () => {
   const latency = { p0: 0.001, p1: 0.001, p25: 0.002, p50: 0.003, p75: 0.004, p99: 0.009, p100: 0.01 };
 
@@ -225,15 +250,25 @@ describe('execution_stats', () => {
     expect(valuesOf(after, execution.latency)).toEqual({});
   });
 
-  it('keeps the histogram in view from the first record on, and adds what was completed', () => {
-    const group = executionStats();
-    const counts = (received: ReturnType<typeof group.receive>): readonly unknown[] =>
-      Object.values(valuesOf(received, execution.duration)).map((value) => (value as { readonly count: number }).count);
-    expect(counts(group.receive({ data: { latency_stats: {} } }))).toEqual([0, 0]);
-    const busy = group.receive({ data: { execution_summary: { completed: 9 }, latency_stats: { total_latency: latency } } });
-    expect(counts(busy)).toEqual([9, 0]);
-    expect(counts(group.receive({ data: { execution_summary: { completed: 0 }, latency_stats: {} } }))).toEqual([9, 0]);
-    expect(busy.failures).toEqual([]);
+  it('keeps the histogram in view while nothing runs, and gives it what was completed', () => {
+    const idle = distributions({ execution_summary: { completed: 0 }, latency_stats: {} });
+    expect(idle).toEqual([
+      { type: 'total', count: 0, quantiles: [] },
+      { type: 'device', count: 0, quantiles: [] },
+    ]);
+    const busy = distributions({
+      execution_summary: { completed: 9 },
+      latency_stats: { total_latency: { p0: 0.001, p50: 0.003, p100: 0.01 } },
+    });
+    const quantiles = [
+      [0, 0.001],
+      [0.5, 0.003],
+      [1, 0.01],
+    ];
+    expect(busy).toEqual([
+      { type: 'total', count: 9, quantiles },
+      { type: 'device', count: 0, quantiles: [] },
+    ]);
   });
 
   it('has no histogram where the source has no latency, and none to add to without a count', () => {
