@@ -33,6 +33,7 @@ export type DocumentNode = ScalarNode | ListNode | MapNode;
 export const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_DEPTH = 32;
 const MAX_ALIASES = 100;
+const MAX_NODES = 20_000;
 const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(['__proto__', 'prototype', 'constructor']);
 
 /** Reads JSON or YAML 1.2, of which JSON is a part. Returns undefined when the syntax is broken; what is wrong goes to `problems`. */
@@ -41,7 +42,7 @@ export function readDocument(text: string, problems: Problems): DocumentNode | u
   let document: Document.Parsed;
   try {
     // The library's own check for duplicate keys takes quadratic time; ours is below.
-    const options = { uniqueKeys: false, prettyErrors: false, lineCounter: lines, logLevel: 'silent', stringKeys: false } as const;
+    const options = { uniqueKeys: false, prettyErrors: false, lineCounter: lines, stringKeys: false } as const;
     document = parseDocument(text.replace(/^\uFEFF/, ''), options);
   } catch (thrown) {
     if (!(thrown instanceof RangeError)) throw thrown;
@@ -55,7 +56,11 @@ export function readDocument(text: string, problems: Problems): DocumentNode | u
     problems.error(ROOT, 'is empty; an empty configuration is written {}');
     return undefined;
   }
-  return new TreeReader(document, lines, problems).read(document.contents, ROOT, 0);
+  const reader = new TreeReader(document, lines, problems);
+  const root = reader.read(document.contents, ROOT, 0);
+  if (reader.nodes <= MAX_NODES) return root;
+  problems.error(ROOT, `has more than ${MAX_NODES} values`);
+  return undefined;
 }
 
 class TreeReader {
@@ -63,6 +68,8 @@ class TreeReader {
   readonly #lines: LineCounter;
   readonly #problems: Problems;
   #aliases = 0;
+  /** Values read so far; nothing is read beyond the limit. */
+  nodes = 0;
 
   constructor(document: Document.Parsed, lines: LineCounter, problems: Problems) {
     this.#document = document;
@@ -71,6 +78,8 @@ class TreeReader {
   }
 
   read(node: unknown, path: string, depth: number): DocumentNode | undefined {
+    this.nodes += 1;
+    if (this.nodes > MAX_NODES) return undefined;
     const at = this.#position(node);
     if (depth > MAX_DEPTH) return this.#refuse(path, 'is nested too deeply', at);
     if (node === null || node === undefined) return { kind: 'scalar', value: null, at };

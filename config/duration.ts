@@ -48,6 +48,6 @@ export function formatDuration(durationMs: number): string {
 
 function reasonFor(text: string): string {
   if (text.startsWith('-')) return 'is negative';
-  if (/^\+?[\d.]+$/.test(text)) return `has no unit; write "${text}s" for seconds`;
+  if (/^\+?[\d.]+$/.test(text)) return `has no unit; write "${text}s"`;
   return 'is not a duration such as "5s", "500ms", "1.5s" or "1m30s"';
 }

@@ -20,8 +20,8 @@ export const NEURON_MONITOR_KEYS = ['period', 'neuron_runtimes', 'system_metrics
 
 /**
  * Gives neuron-monitor's file its meaning (neuron-monitor user guide, "Using neuron-monitor"). Periods go down from root to entry to
- * group. A file with one of the two lists means exactly what it lists: neuron-monitor cannot tell a list that is not there from an
- * empty one. With neither, everything is collected, `neuron_hw_counters` included, which neuron-monitor leaves out by default.
+ * group. A file with one of the two lists means exactly what it lists: to a Go program, which neuron-monitor is, a list that is not there is
+ * an empty one. With neither, everything is collected, `neuron_hw_counters` included, which neuron-monitor leaves out by default.
  */
 export function readNeuronMonitor(root: MapNode, defaultPeriodMs: number, problems: Problems): Collection {
   const period = root.entries.get('period');

@@ -52,12 +52,10 @@ export function itemPath(parent: string, index: number): string {
   return `${parent}[${index}]`;
 }
 
-/** A value of the user's as it may stand in a message: one line, bounded, without control characters. */
+/** A value of the user's as it may stand in a message: bounded. */
 export function quote(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(clip(value)) : (JSON.stringify(value) ?? String(value));
-  return clip(text).replaceAll(/[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
+  return text.length > 160 ? `${text.slice(0, 157)}...` : text;
 }
 
 /** One line for people: `config.json:3:14: neuron_runtimes[0].period: …`. */
@@ -67,8 +65,16 @@ export function formatProblem(problem: ConfigProblem, file?: string): string {
 }
 
 function keep(list: ConfigProblem[], problem: ConfigProblem): void {
-  if (list.length < MAX_PROBLEMS) list.push(problem);
+  if (list.length < MAX_PROBLEMS) list.push({ ...problem, path: printable(problem.path), message: printable(problem.message) });
   else if (list.length === MAX_PROBLEMS) list.push({ path: ROOT, message: `there is more; only the first ${MAX_PROBLEMS} are listed` });
+}
+
+/** One line, without control characters and without what turns the direction of writing. */
+function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
 }
 
 function byPosition(a: ConfigProblem, b: ConfigProblem): number {
