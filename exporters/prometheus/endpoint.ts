@@ -13,6 +13,7 @@ import type { PageFormat } from './negotiation.ts';
 import { Pages } from './pages.ts';
 import type { PageEncoder } from './pages.ts';
 import { readProcessFacts } from './process-exposition.ts';
+import { ProtobufPageEncoder } from './protobuf.ts';
 import { TextPageEncoder } from './text.ts';
 import { formatListenAddress } from './web/listen-address.ts';
 import type { ListenAddress } from './web/listen-address.ts';
@@ -98,6 +99,6 @@ function newEncoder(format: PageFormat): PageEncoder {
     case 'openmetrics':
       return new TextPageEncoder('openmetrics');
     case 'protobuf':
-      return new TextPageEncoder('text');
+      return new ProtobufPageEncoder();
   }
 }
