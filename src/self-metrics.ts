@@ -96,7 +96,7 @@ export const SELF_METRICS = {
     instrument: 'counter',
     unit: '{point}',
     attributes: ['neuron.exporter', 'neuron.export.outcome'],
-    description: 'Points handed to an exporter, by outcome: sent or failed.',
+    description: 'Points handed to an exporter, by outcome: sent (or queued for delivery) or failed.',
   },
   exporterErrors: {
     name: 'neuron.exporter.errors',
@@ -112,6 +112,83 @@ export const SELF_METRICS = {
     attributes: ['neuron.exporter', 'neuron.export.outcome'],
     description: 'Lines of neuron-monitor JSON, by outcome: sent or dropped.',
   },
+  deliveryProduced: {
+    name: 'neuron.delivery.produced',
+    instrument: 'counter',
+    unit: '{point}',
+    attributes: ['neuron.exporter'],
+    description: 'Points taken over for delivery to one destination; produced plus recovered is queued plus sent plus dropped.',
+  },
+  deliveryRecovered: {
+    name: 'neuron.delivery.recovered',
+    instrument: 'counter',
+    unit: '{point}',
+    attributes: ['neuron.exporter'],
+    description: 'Points found in the files of a queue when it was opened.',
+  },
+  deliverySent: {
+    name: 'neuron.delivery.sent',
+    instrument: 'counter',
+    unit: '{point}',
+    attributes: ['neuron.exporter'],
+    description: 'Points a destination has acknowledged.',
+  },
+  deliveryDropped: {
+    name: 'neuron.delivery.dropped',
+    instrument: 'counter',
+    unit: '{point}',
+    attributes: ['neuron.exporter', 'neuron.drop.reason'],
+    description: 'Points that will never arrive, by reason.',
+  },
+  deliveryFailed: {
+    name: 'neuron.delivery.failed',
+    instrument: 'counter',
+    unit: '{point}',
+    attributes: ['neuron.exporter', 'error.type'],
+    description: 'Points of attempts that failed and are tried again.',
+  },
+  queueDamaged: {
+    name: 'neuron.delivery.queue.damaged',
+    instrument: 'counter',
+    unit: '{place}',
+    attributes: ['neuron.exporter'],
+    description: 'Damaged places found in the files of a queue.',
+  },
+  queueSize: {
+    name: 'neuron.delivery.queue.size',
+    instrument: 'gauge',
+    unit: 'By',
+    attributes: ['neuron.exporter'],
+    description: 'Bytes that wait for delivery, on disk and in memory.',
+  },
+  queueCapacity: {
+    name: 'neuron.delivery.queue.capacity',
+    instrument: 'gauge',
+    unit: 'By',
+    attributes: ['neuron.exporter'],
+    description: 'Bytes a queue holds at most.',
+  },
+  queuePoints: {
+    name: 'neuron.delivery.queue.points',
+    instrument: 'gauge',
+    unit: '{point}',
+    attributes: ['neuron.exporter'],
+    description: 'Points that wait for delivery.',
+  },
+  queueAge: {
+    name: 'neuron.delivery.queue.age',
+    instrument: 'gauge',
+    unit: 's',
+    attributes: ['neuron.exporter'],
+    description: 'Age of the oldest request that waits for delivery; 0 when none does.',
+  },
+  queueDurable: {
+    name: 'neuron.delivery.queue.durable',
+    instrument: 'gauge',
+    unit: '{queue}',
+    attributes: ['neuron.exporter'],
+    description: 'Is 1 while the queue is on disk, 0 while it is in memory only.',
+  },
 } as const satisfies Readonly<Record<string, SelfMetric>>;
 
 interface SelfMetric {
@@ -121,3 +198,8 @@ interface SelfMetric {
   readonly attributes: readonly string[];
   readonly description: string;
 }
+
+export type CounterKey = {
+  [K in keyof typeof SELF_METRICS]: (typeof SELF_METRICS)[K]['instrument'] extends 'counter' ? K : never;
+}[keyof typeof SELF_METRICS];
+export type GaugeKey = Exclude<keyof typeof SELF_METRICS, CounterKey>;

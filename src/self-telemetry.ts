@@ -1,16 +1,13 @@
-import type { Attributes, Meter, ObservableResult } from '@opentelemetry/api';
+import type { Meter } from '@opentelemetry/api';
 import type { AgentError, ErrorCode } from './errors.ts';
 import type { ExportOutcome } from './exporter.ts';
 import type { Clock } from './host.ts';
 import type { LogFields, Logger } from './log.ts';
 import type { MetricGroup } from './report.ts';
-import { SELF_METRICS } from './self-metrics.ts';
+import { SelfInstruments } from './self-instruments.ts';
+import type { Observation } from './self-instruments.ts';
+import type { GaugeKey } from './self-metrics.ts';
 import type { SourceId } from './source.ts';
-
-type CounterKey = {
-  [K in keyof typeof SELF_METRICS]: (typeof SELF_METRICS)[K]['instrument'] extends 'counter' ? K : never;
-}[keyof typeof SELF_METRICS];
-type GaugeKey = Exclude<keyof typeof SELF_METRICS, CounterKey>;
 
 /** What the last cycle of a group was like. */
 interface GroupState {
@@ -26,7 +23,7 @@ interface GroupState {
 export class SelfTelemetry {
   readonly #logger: Logger;
   readonly #clock: Clock;
-  readonly #counts = new Map<CounterKey, Map<string, { value: number; readonly attributes: Attributes }>>();
+  readonly instruments = new SelfInstruments();
   readonly #groups = new Map<MetricGroup, GroupState>();
   readonly #lastTrouble = new Map<string, string>();
   /** The SDK repeats a gauge's last value for ever, so a source that stepped down is observed as 0. */
@@ -36,18 +33,12 @@ export class SelfTelemetry {
   constructor(options: { readonly logger: Logger; readonly clock: Clock }) {
     this.#logger = options.logger;
     this.#clock = options.clock;
+    this.#defineGauges();
   }
 
-  /** Makes the instruments; every value is observed at collection, so nothing is paid between collections. */
+  /** Makes the instruments. */
   register(meter: Meter): void {
-    for (const [key, metric] of Object.entries(SELF_METRICS)) {
-      const options = { unit: metric.unit, description: metric.description };
-      if (metric.instrument === 'counter') {
-        meter.createObservableCounter(metric.name, options).addCallback((result) => this.#observeCounter(key, result));
-      } else {
-        meter.createObservableGauge(metric.name, options).addCallback((result) => this.#observeGauge(key, result));
-      }
-    }
+    this.instruments.register(meter);
   }
 
   /** A group of the host, or of all processes together, was recorded. */
@@ -77,14 +68,14 @@ export class SelfTelemetry {
 
   /** The points of a group left every output because no new sample came in time. */
   groupExpired(group: MetricGroup): void {
-    this.#count('collectionErrors', { 'neuron.group': group, 'error.type': 'source_stale' satisfies ErrorCode });
+    this.instruments.count('collectionErrors', { 'neuron.group': group, 'error.type': 'source_stale' satisfies ErrorCode });
     const state = this.#groups.get(group);
     if (state !== undefined) this.#groups.set(group, { ...state, points: 0, expired: true });
     this.#logger.warn({ group }, 'no new sample in time, points removed');
   }
 
   collectionFailed(error: AgentError, group?: MetricGroup): void {
-    this.#count('collectionErrors', { 'neuron.group': group ?? 'unknown', 'error.type': error.code });
+    this.instruments.count('collectionErrors', { 'neuron.group': group ?? 'unknown', 'error.type': error.code });
     this.#logChange(`${group ?? ''}/${error.code}`, error.message, (fields) =>
       this.#logger.warn({ ...fields, group, err: error }, 'collection failed in part'),
     );
@@ -92,14 +83,14 @@ export class SelfTelemetry {
 
   /** neuron-monitor's own `error` text of a group or of a runtime. */
   sourceReported(group: MetricGroup | 'runtime', text: string): void {
-    this.#count('collectionErrors', { 'neuron.group': group, 'error.type': 'reported' });
+    this.instruments.count('collectionErrors', { 'neuron.group': group, 'error.type': 'reported' });
     this.#logChange(`reported/${group}`, text, (fields) =>
       this.#logger.warn({ ...fields, group, reported: text.slice(0, 500) }, 'the source reports an error'),
     );
   }
 
   sourceInterrupted(source: SourceId, error: AgentError, retryInMs: number): void {
-    this.#count('sourceRestarts', { 'neuron.source': source });
+    this.instruments.count('sourceRestarts', { 'neuron.source': source });
     this.#logChange(`interrupted/${source}`, error.message, (fields) =>
       this.#logger.warn({ ...fields, source, retryInMs, err: error }, 'source interrupted, will be started again'),
     );
@@ -110,19 +101,19 @@ export class SelfTelemetry {
   }
 
   lineReceived(source: SourceId): void {
-    this.#count('streamLines', { 'neuron.source': source });
+    this.instruments.count('streamLines', { 'neuron.source': source });
   }
 
   lineLost(reason: string, error: AgentError): void {
-    this.#count('streamLostLines', { 'neuron.loss.reason': reason });
-    this.#count('collectionErrors', { 'neuron.group': 'unknown', 'error.type': error.code });
+    this.instruments.count('streamLostLines', { 'neuron.loss.reason': reason });
+    this.instruments.count('collectionErrors', { 'neuron.group': 'unknown', 'error.type': error.code });
     this.#logChange(`line/${reason}`, error.message, (fields) =>
       this.#logger.warn({ ...fields, reason, err: error }, 'line of the stream lost'),
     );
   }
 
   pointsDropped(group: MetricGroup, points: number): void {
-    this.#count('droppedPoints', { 'neuron.group': group }, points);
+    this.instruments.count('droppedPoints', { 'neuron.group': group }, points);
     this.#logChange(`dropped/${group}`, 'limit', (fields) =>
       this.#logger.warn({ ...fields, group, points }, 'limit on series reached, points dropped'),
     );
@@ -133,17 +124,17 @@ export class SelfTelemetry {
   }
 
   readerSkipped(periodMs: number): void {
-    this.#count('readerSkippedTicks', { 'neuron.reader.period': `${periodMs}ms` });
+    this.instruments.count('readerSkippedTicks', { 'neuron.reader.period': `${periodMs}ms` });
     this.#logger.debug({ periodMs }, 'exports still running, reader tick skipped');
   }
 
   schedulerSkipped(periods: number): void {
-    this.#count('schedulerSkippedPeriods', {}, periods);
+    this.instruments.count('schedulerSkippedPeriods', {}, periods);
     this.#logger.debug({ periods }, 'collection periods skipped');
   }
 
   exported(exporter: string, outcome: ExportOutcome): void {
-    this.#count('exporterPoints', { 'neuron.exporter': exporter, 'neuron.export.outcome': outcome.outcome }, outcome.points);
+    this.instruments.count('exporterPoints', { 'neuron.exporter': exporter, 'neuron.export.outcome': outcome.outcome }, outcome.points);
     if (outcome.outcome === 'sent') {
       if (this.#lastTrouble.delete(`export/${exporter}`)) this.#logger.info({ exporter }, 'export works again');
       return;
@@ -152,14 +143,14 @@ export class SelfTelemetry {
   }
 
   exportFailed(exporter: string, error: AgentError): void {
-    this.#count('exporterErrors', { 'neuron.exporter': exporter, 'error.type': error.code });
+    this.instruments.count('exporterErrors', { 'neuron.exporter': exporter, 'error.type': error.code });
     this.#logChange(`export/${exporter}`, error.message, (fields) =>
       this.#logger.error({ ...fields, exporter, err: error }, 'export failed'),
     );
   }
 
   reportLine(exporter: string, outcome: 'sent' | 'dropped', lines = 1): void {
-    this.#count('reportLines', { 'neuron.exporter': exporter, 'neuron.export.outcome': outcome }, lines);
+    this.instruments.count('reportLines', { 'neuron.exporter': exporter, 'neuron.export.outcome': outcome }, lines);
     if (outcome === 'dropped')
       this.#logChange(`report/${exporter}`, outcome, (fields) =>
         this.#logger.warn({ ...fields, exporter }, 'reader of the output is too slow, lines dropped'),
@@ -180,48 +171,24 @@ export class SelfTelemetry {
     log({});
   }
 
-  #count(key: CounterKey, attributes: Attributes, increment = 1): void {
-    let series = this.#counts.get(key);
-    if (series === undefined) this.#counts.set(key, (series = new Map()));
-    const id = JSON.stringify(attributes);
-    const count = series.get(id);
-    if (count === undefined) series.set(id, { value: increment, attributes });
-    else count.value += increment;
+  #defineGauges(): void {
+    const perGroup = (key: GaugeKey, value: (state: GroupState) => number | undefined): void =>
+      this.instruments.gauge(key, () => this.#perGroup(value));
+    perGroup('collectionDuration', (state) => state.durationSeconds);
+    perGroup('collectionPoints', (state) => state.points);
+    perGroup('collectionPeriod', (state) => state.periodSeconds);
+    perGroup('sampleAge', (state) => Math.max(0, this.#clock.nowMs() - state.sampledAtMs) / 1000);
+    this.instruments.gauge('sourceActive', () => this.#sourceActivity());
+    this.instruments.gauge('seriesCount', () => [[this.#seriesCount, {}]]);
   }
 
-  #observeCounter(key: string, result: ObservableResult): void {
-    for (const [counter, series] of this.#counts) {
-      if (counter === key) for (const { value, attributes } of series.values()) result.observe(value, attributes);
-    }
-  }
-
-  #observeGauge(key: string, result: ObservableResult): void {
-    const gauge = this.#gauges().get(key);
-    if (gauge === undefined) return;
-    for (const [value, attributes] of gauge()) result.observe(value, attributes);
-  }
-
-  #gauges(): ReadonlyMap<string, () => Iterable<readonly [number, Attributes]>> {
-    const nowMs = this.#clock.nowMs();
-    const perGroup = (value: (state: GroupState) => number | undefined) => () => this.#perGroup(value);
-    const gauges: Record<GaugeKey, () => Iterable<readonly [number, Attributes]>> = {
-      collectionDuration: perGroup((state) => state.durationSeconds),
-      collectionPoints: perGroup((state) => state.points),
-      collectionPeriod: perGroup((state) => state.periodSeconds),
-      sampleAge: perGroup((state) => Math.max(0, nowMs - state.sampledAtMs) / 1000),
-      sourceActive: () => this.#sourceActivity(),
-      seriesCount: () => [[this.#seriesCount, {}] as const],
-    };
-    return new Map(Object.entries(gauges));
-  }
-
-  *#sourceActivity(): Iterable<readonly [number, Attributes]> {
+  *#sourceActivity(): Iterable<Observation> {
     const active = this.activeSources();
     for (const { group, source } of this.#everActive.values())
       yield [active.get(group) === source ? 1 : 0, { 'neuron.group': group, 'neuron.source': source }];
   }
 
-  *#perGroup(value: (state: GroupState) => number | undefined): Iterable<readonly [number, Attributes]> {
+  *#perGroup(value: (state: GroupState) => number | undefined): Iterable<Observation> {
     for (const [group, state] of this.#groups) {
       const observed = value(state);
       if (observed !== undefined) yield [observed, { 'neuron.group': group }];

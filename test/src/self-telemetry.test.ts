@@ -1,7 +1,8 @@
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../src/errors.ts';
-import { createLogger } from '../../src/log.ts';
+import { DeliveryTelemetry } from '../../src/delivery-telemetry.ts';
+import { createLogger, silentLogger } from '../../src/log.ts';
 import { SELF_METRICS } from '../../src/self-metrics.ts';
 import { SelfTelemetry } from '../../src/self-telemetry.ts';
 import { PullReader } from '../../src/tick-reader.ts';
@@ -41,6 +42,19 @@ describe('SelfTelemetry', () => {
     telemetry.schedulerSkipped(2);
     telemetry.exported('otlp', { outcome: 'failed', points: 4, error });
     telemetry.reportLine('json_stdout', 'dropped');
+    const queueState = { points: 1, bytes: 2, capacityBytes: 3, oldestAgeMs: 4, isDurable: true };
+    const delivery = new DeliveryTelemetry({
+      exporter: 'otlp',
+      instruments: telemetry.instruments,
+      logger: silentLogger,
+      queueState: () => queueState,
+    });
+    delivery.produced(9);
+    delivery.recovered(1);
+    delivery.sent(7);
+    delivery.dropped(2, 'expired');
+    delivery.attemptFailed(3, error);
+    delivery.queueDamaged(1);
     const emitted = new Set(flatten([...(await reader.snapshot({ selfMetrics: true }))]).map(({ metric }) => metric));
     expect([...emitted].toSorted()).toEqual(
       Object.values(SELF_METRICS)
@@ -87,5 +101,21 @@ describe('SelfTelemetry', () => {
       'export failed (export_retryable:',
       'export works again',
     ]);
+  });
+});
+
+describe('DeliveryTelemetry', () => {
+  it('logs when delivery begins to fail, when the reason changes and when it works again, and counts every point', async () => {
+    const { telemetry, values } = setUp();
+    const log: string[] = [];
+    const logger = createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) });
+    const delivery = new DeliveryTelemetry({ exporter: 'otlp', instruments: telemetry.instruments, logger, queueState: () => undefined });
+    for (let i = 0; i < 5; i += 1) delivery.attemptFailed(10, new AgentError('export_retryable', 'otlp', 'refused'));
+    delivery.attemptFailed(10, new AgentError('export_retryable', 'otlp', '503'));
+    delivery.sent(10);
+    delivery.sent(10);
+    expect(log).toHaveLength(3);
+    expect(await values('neuron.delivery.failed')).toEqual([[{ 'neuron.exporter': 'otlp', 'error.type': 'export_retryable' }, 60]]);
+    expect(await values('neuron.delivery.sent')).toEqual([[{ 'neuron.exporter': 'otlp' }, 20]]);
   });
 });

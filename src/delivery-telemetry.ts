@@ -1,0 +1,92 @@
+import type { AgentError } from './errors.ts';
+import type { Logger } from './log.ts';
+import type { SelfInstruments } from './self-instruments.ts';
+
+/** What waits for delivery to one destination. */
+export interface DeliveryQueueState {
+  readonly points: number;
+  readonly bytes: number;
+  readonly capacityBytes: number;
+  readonly oldestAgeMs: number;
+  readonly isDurable: boolean;
+}
+
+export interface DeliveryTelemetryOptions {
+  /** The exporter's id. */
+  readonly exporter: string;
+  readonly instruments: SelfInstruments;
+  readonly logger: Logger;
+  /** Asked at each collection; undefined before the queue exists. */
+  readonly queueState: () => DeliveryQueueState | undefined;
+}
+
+/** Counts what becomes of every point on its way to one destination, and logs when trouble begins and ends. */
+export class DeliveryTelemetry {
+  readonly #options: DeliveryTelemetryOptions;
+  #trouble: string | undefined;
+  #isDiskTroubled = false;
+
+  constructor(options: DeliveryTelemetryOptions) {
+    this.#options = options;
+    this.#gauge('queuePoints', (state) => state.points);
+    this.#gauge('queueSize', (state) => state.bytes);
+    this.#gauge('queueCapacity', (state) => state.capacityBytes);
+    this.#gauge('queueAge', (state) => state.oldestAgeMs / 1000);
+    this.#gauge('queueDurable', (state) => (state.isDurable ? 1 : 0));
+  }
+
+  produced(points: number): void {
+    this.#count('deliveryProduced', points);
+  }
+
+  recovered(points: number): void {
+    this.#count('deliveryRecovered', points);
+    if (points > 0) this.#options.logger.info({ points }, 'points of an earlier run found in the queue');
+  }
+
+  sent(points: number): void {
+    this.#count('deliverySent', points);
+    if (this.#trouble === undefined) return;
+    this.#trouble = undefined;
+    this.#options.logger.info({}, 'delivery works again');
+  }
+
+  dropped(points: number, reason: string): void {
+    this.#count('deliveryDropped', points, { 'neuron.drop.reason': reason });
+    this.#options.logger.warn({ points, reason }, 'points dropped');
+  }
+
+  attemptFailed(points: number, error: AgentError): void {
+    this.#count('deliveryFailed', points, { 'error.type': error.code });
+    if (this.#trouble === error.message) return;
+    this.#trouble = error.message;
+    this.#options.logger.warn({ err: error, points }, 'delivery failed, will be tried again');
+  }
+
+  queueDamaged(places: number): void {
+    this.#count('queueDamaged', places);
+    this.#options.logger.warn({ places }, 'damaged places in the files of the queue');
+  }
+
+  queueTroubled(error: AgentError): void {
+    if (!this.#isDiskTroubled) this.#options.logger.warn({ err: error }, 'the queue goes on in memory');
+    this.#isDiskTroubled = true;
+  }
+
+  queueDurable(): void {
+    if (this.#isDiskTroubled) this.#options.logger.info({}, 'the queue is on disk again');
+    this.#isDiskTroubled = false;
+  }
+
+  #count(key: Parameters<SelfInstruments['count']>[0], points: number, attributes: Readonly<Record<string, string>> = {}): void {
+    this.#options.instruments.count(key, { 'neuron.exporter': this.#options.exporter, ...attributes }, points);
+  }
+
+  #gauge(key: Parameters<SelfInstruments['gauge']>[0], value: (state: DeliveryQueueState) => number): void {
+    const { instruments, exporter, queueState } = this.#options;
+    instruments.gauge(key, () => {
+      const state = queueState();
+      return state === undefined ? [] : [[value(state), { 'neuron.exporter': exporter }]];
+    });
+  }
+}
