@@ -44,6 +44,9 @@ export interface PrometheusConfig {
   readonly port: number;
   readonly naming: Naming;
   readonly translationStrategy: TranslationStrategy;
+  /** `HOST:PORT`, `[IPV6]:PORT` or `:PORT`; in place of host and port when there are any. */
+  readonly listen: readonly string[];
+  readonly webConfigFile?: string;
   readonly telemetryPath: string;
   readonly maxRequests: number;
   readonly scopeLabels: boolean;

@@ -143,6 +143,8 @@ function readPrometheus(exporter: Declared, { environment, flags, problems }: Ex
     port: settings.port,
     naming: settings.naming,
     translationStrategy: settings.translation_strategy,
+    listen: settings.listen,
+    ...(settings.web_config_file === null ? {} : { webConfigFile: settings.web_config_file }),
     telemetryPath: settings.telemetry_path,
     maxRequests: settings.max_requests,
     scopeLabels: settings.scope_labels,

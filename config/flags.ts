@@ -13,6 +13,11 @@ export interface Flags {
   readonly naming: Naming;
   readonly prometheusHost: string;
   readonly prometheusPort: number;
+  /** `--web.*` of Prometheus exporters. */
+  readonly webListen: readonly string[];
+  readonly webConfigFile: string;
+  readonly webTelemetryPath: string;
+  readonly webMaxRequests: number;
   /** Pod, namespace and container on the legacy families. */
   readonly legacyPodLabels: boolean;
 }
@@ -27,6 +32,10 @@ const FLAG_NAMES: ReadonlyMap<string, string> = new Map([
   ['prometheusHost', '--host'],
   ['prometheusPort', '--port'],
   ['legacyPodLabels', '--enable-k8s-info'],
+  ['webListen', '--web.listen-address'],
+  ['webConfigFile', '--web.config.file'],
+  ['webTelemetryPath', '--web.telemetry-path'],
+  ['webMaxRequests', '--web.max-requests'],
 ]);
 
 /** A flag as users type it, for messages. */

@@ -15,15 +15,18 @@ const SECTIONS: ReadonlyMap<string, object> = new Map<string, object>([
 export function withKeyReference(markdown: string): string {
   return markdown.replaceAll(/<!-- keys: (\w+) -->\n.*?<!-- \/keys -->/gs, (block, name: string) => {
     const schema = SECTIONS.get(name);
-    return schema === undefined ? block : `<!-- keys: ${name} -->\n\n${[...leavesOf(schema)].map(line).join('\n')}\n\n<!-- /keys -->`;
+    return schema === undefined
+      ? block
+      : `<!-- keys: ${name} -->\n\n${[...leavesOf(schema)].map((entry) => line(entry, name === 'agent')).join('\n')}\n\n<!-- /keys -->`;
   });
 }
 
-function line([path, leaf]: readonly [string, Leaf]): string {
+/** Flags of the Prometheus page belong to commands of their own, whose help explains them. */
+function line([path, leaf]: readonly [string, Leaf], withFlags: boolean): string {
   const facts = [
     typeText(leaf),
     defaultOf(leaf),
-    ...(leaf.arg === undefined ? [] : [`flag \`${flagName(leaf.arg)}\``]),
+    ...(leaf.arg === undefined || !withFlags ? [] : [`flag \`${flagName(leaf.arg)}\``]),
     ...(leaf.env === undefined ? [] : [`variable \`${leaf.env}\``]),
   ];
   return `- \`${path}\` — ${leaf.doc} _(${facts.join('; ')})_`;

@@ -17,6 +17,8 @@ export interface PrometheusSettings {
   readonly port: number;
   readonly naming: Naming;
   readonly translation_strategy: TranslationStrategy;
+  readonly listen: readonly string[];
+  readonly web_config_file: string | null;
   readonly telemetry_path: string;
   readonly max_requests: number;
   readonly scope_labels: boolean;
@@ -54,9 +56,23 @@ export const prometheusSchema: convict.Schema<PrometheusSettings> = {
     default: DEFAULT_STRATEGY,
     doc: 'How OpenTelemetry names become Prometheus names, as in the OpenTelemetry specification.',
   }),
+  listen: leaf({
+    format: 'names',
+    default: [],
+    arg: 'webListen',
+    doc: 'Addresses to listen on, each HOST:PORT, [IPV6]:PORT or :PORT; they take the place of host and port.',
+  }),
+  web_config_file: leaf({
+    format: 'path',
+    default: null,
+    nullable: true,
+    arg: 'webConfigFile',
+    doc: 'Web configuration file as Prometheus exporters take it: TLS, client certificates, users, headers, rate limit; read again when it changes.',
+  }),
   telemetry_path: leaf({
     format: 'text',
     default: '/metrics',
+    arg: 'webTelemetryPath',
     pattern: '^/[A-Za-z0-9_./-]{0,254}$',
     expected: 'a path such as /metrics',
     doc: 'Path of the page.',
@@ -66,6 +82,7 @@ export const prometheusSchema: convict.Schema<PrometheusSettings> = {
     default: 40,
     min: 1,
     max: 10_000,
+    arg: 'webMaxRequests',
     doc: 'Scrapes answered at the same time; further ones get status 503.',
   }),
   scope_labels: leaf({ format: 'flag', default: false, doc: 'Put otel_scope_name and otel_scope_version on every series.' }),

@@ -131,9 +131,9 @@ describe('10,000 mutated configurations give a configuration or problems, never 
   it('values of other types', () => {
     const steps = fc.array(fc.nat({ max: 11 }), { minLength: 1, maxLength: 7 });
     fc.assert(
-      fc.property(fc.constantFrom(...parsedSeeds), steps, junk, key, (config, path, put, name) =>
-        expect(violations(toJson(mutateTree(config, path, put, name)))).toEqual([]),
-      ),
+      fc.property(fc.constantFrom(...parsedSeeds), steps, junk, key, (config, path, put, name) => {
+        expect(violations(toJson(mutateTree(config, path, put, name)))).toEqual([]);
+      }),
       { numRuns: RUNS },
     );
   });
