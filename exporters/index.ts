@@ -1,6 +1,7 @@
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { AgentConfig, ExporterConfig, OtlpConfig, PrometheusConfig } from '../config/agent-config.ts';
 import { Secret } from '../config/secret.ts';
+import { DeliveryTelemetry } from '../src/delivery-telemetry.ts';
 import type { Exporter } from '../src/exporter.ts';
 import type { Clock } from '../src/host.ts';
 import type { Logger } from '../src/log.ts';
@@ -9,6 +10,7 @@ import type { SelfTelemetry } from '../src/self-telemetry.ts';
 import type { SourceId } from '../src/source.ts';
 import { JsonStdoutExporter } from './json-stdout/exporter.ts';
 import type { LineOutput } from './json-stdout/exporter.ts';
+import type { OtlpExporter } from './otlp/exporter.ts';
 import { createOtlpExporter } from './otlp/index.ts';
 import type { HeaderValue } from './otlp/options.ts';
 import { createPrometheusExporter } from './prometheus/index.ts';
@@ -54,14 +56,29 @@ function createExporter(exporter: ExporterConfig, services: ExporterServices): E
         },
       });
     case 'otlp':
-      return createOtlpExporter({ ...exporter, headers: revealed(exporter.headers) }, { clock });
+      return createOtlp(exporter, { ...services, logger });
   }
+}
+
+function createOtlp(config: OtlpConfig, { clock, logger, telemetry, version }: ExporterServices): Exporter {
+  const delivery = new DeliveryTelemetry({
+    exporter: config.id,
+    instruments: telemetry.instruments,
+    logger,
+    queueState: () => exporter?.queueState,
+  });
+  let exporter: OtlpExporter | undefined;
+  exporter = createOtlpExporter(
+    { ...config, headers: revealed(config.headers) },
+    { clock, logger, telemetry: delivery, userAgent: `neuron-otel/${version}` },
+  );
+  return exporter;
 }
 
 function prometheusOptions(config: PrometheusConfig): PrometheusOptions {
   const host = config.host.includes(':') ? `[${config.host.replace(/^\[|\]$/g, '')}]` : config.host;
   return {
-    listen: [`${host}:${config.port}`],
+    listen: config.listen.length > 0 ? config.listen : [`${host}:${config.port}`],
     naming: config.naming,
     strategy: config.translationStrategy,
     telemetryPath: config.telemetryPath,
@@ -71,6 +88,7 @@ function prometheusOptions(config: PrometheusConfig): PrometheusOptions {
     resourceLabels: config.resourceLabels,
     targetInfo: config.targetInfo,
     legacy: config.legacy,
+    ...(config.webConfigFile === undefined ? {} : { webConfigFile: config.webConfigFile }),
   };
 }
 

@@ -16,6 +16,11 @@ export interface ConfigFlags {
   readonly source?: string;
   readonly speed?: 'recorded' | 'max';
   readonly exporter?: readonly string[];
+  readonly naming?: 'otel' | 'legacy' | 'both';
+  readonly 'web.listenAddress'?: readonly string[];
+  readonly 'web.config.file'?: string;
+  readonly 'web.telemetryPath'?: string;
+  readonly 'web.maxRequests'?: number;
 }
 
 export interface Loaded {
@@ -55,5 +60,10 @@ function configFlags(flags: ConfigFlags): Partial<Flags> {
     ...(flags.exporter === undefined ? {} : { exporters: flags.exporter }),
     ...(flags.verbose === undefined ? {} : { verbosity: flags.verbose }),
     ...(flags.logFormat === undefined ? {} : { logFormat: flags.logFormat }),
+    ...(flags.naming === undefined ? {} : { naming: flags.naming }),
+    ...(flags['web.listenAddress'] === undefined ? {} : { webListen: flags['web.listenAddress'] }),
+    ...(flags['web.config.file'] === undefined ? {} : { webConfigFile: flags['web.config.file'] }),
+    ...(flags['web.telemetryPath'] === undefined ? {} : { webTelemetryPath: flags['web.telemetryPath'] }),
+    ...(flags['web.maxRequests'] === undefined ? {} : { webMaxRequests: flags['web.maxRequests'] }),
   };
 }

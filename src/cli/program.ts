@@ -80,6 +80,16 @@ function runCommand(io: CliIo, exit: (code: number) => void): Command {
     .addOption(
       new Option('--exporter <list>', 'exporters, comma-separated: json_stdout, prometheus, otlp; default json_stdout').argParser(list),
     )
+    .addOption(new Option('--naming <naming>', 'names on the Prometheus page').choices(['otel', 'legacy', 'both']))
+    .addOption(
+      new Option(
+        '--web.listen-address <address...>',
+        'where the Prometheus page listens: HOST:PORT, [IPV6]:PORT or :PORT; default 127.0.0.1:9464',
+      ),
+    )
+    .addOption(new Option('--web.config.file <file>', 'web configuration file of Prometheus exporters: TLS, users, headers, rate limit'))
+    .addOption(new Option('--web.telemetry-path <path>', 'path of the Prometheus page; default /metrics'))
+    .addOption(new Option('--web.max-requests <n>', 'scrapes answered at the same time; default 40').argParser(positiveInteger))
     .action(async (flags: ConfigFlags) => exit(await run(flags, io)));
 }
 
