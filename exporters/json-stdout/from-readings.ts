@@ -5,6 +5,7 @@ import type {
   GroupReading,
   InstanceInfo,
   LoadedModel,
+  MemoryInfo,
   MemoryUsed,
   MetricGroup,
   NeuronHardwareInfo,
@@ -69,7 +70,7 @@ function dataMembers(reading: AnyGroupReading): JsonObject {
     case 'neuroncore_counters':
       return { neuroncores_in_use: mapValues(reading.data.neuroncores_in_use, coreCounters) };
     case 'memory_info':
-      return { ...reading.data };
+      return memoryInfo(reading.data);
     case 'neuron_hw_counters':
       return {
         neuron_devices: reading.data.neuron_devices?.map(({ neuron_device_index, ecc }) => ({ neuron_device_index, ...ecc })) ?? null,
@@ -114,7 +115,8 @@ function memoryUsed(data: MemoryUsed): JsonObject {
 }
 
 function loadedModel(model: LoadedModel): JsonObject {
-  return { ...model, subgraphs: Object.fromEntries(model.subgraphs.map((graph) => [graph.name, subgraph(graph)])) };
+  const { name, uuid, model_id, is_running } = model;
+  return { name, uuid, model_id, is_running, subgraphs: Object.fromEntries(model.subgraphs.map((graph) => [graph.name, subgraph(graph)])) };
 }
 
 function subgraph(graph: SubgraphMemory): JsonObject {
@@ -134,10 +136,13 @@ function subgraph(graph: SubgraphMemory): JsonObject {
 }
 
 /** `nc_v3` is the only spelling of physical cores that is documented. */
-function coreCounters({ physical_cores, ...counters }: CoreCounters): JsonObject {
-  if (physical_cores === undefined) return counters;
-  const v3d = Object.entries(physical_cores).map(([index, percent]) => [`nc_v3.${index}`, { neuroncore_utilization: percent }] as const);
-  return { ...counters, v3d: Object.fromEntries(v3d) };
+function coreCounters({ neuroncore_utilization, flops, effective_flops, physical_cores }: CoreCounters): JsonObject {
+  const v3d = mapEntries(physical_cores, (index, percent) => [`nc_v3.${index}`, { neuroncore_utilization: percent }]);
+  return { neuroncore_utilization, flops, effective_flops, v3d };
+}
+
+function memoryInfo({ memory_total_bytes, memory_used_bytes, swap_total_bytes, swap_used_bytes }: MemoryInfo): JsonObject {
+  return { memory_total_bytes, memory_used_bytes, swap_total_bytes, swap_used_bytes };
 }
 
 /** All of these are always printed, "" when the metadata service did not say; the ultraserver only where there is one. */
@@ -156,7 +161,15 @@ function instanceInfo(info: InstanceInfo): JsonObject {
 }
 
 function hardwareInfo(info: NeuronHardwareInfo): JsonObject {
-  return { ...info };
+  return {
+    neuron_device_type: info.neuron_device_type,
+    neuron_device_version: info.neuron_device_version,
+    neuroncore_version: info.neuroncore_version,
+    neuron_device_count: info.neuron_device_count,
+    neuron_device_memory_size: info.neuron_device_memory_size,
+    neuroncore_per_device_count: info.neuroncore_per_device_count,
+    logical_neuroncore_config: info.logical_neuroncore_config,
+  };
 }
 
 function k8sInfo(info: NeuronK8sInfo): JsonObject {
@@ -171,6 +184,12 @@ function placement({ pod_name, namespace, container_names }: PodPlacement): Json
 }
 
 function mapValues<T>(map: Readonly<Record<string, T>> | undefined, convert: (value: T) => JsonObject): JsonObject | undefined {
-  if (map === undefined) return undefined;
-  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, convert(value)]));
+  return mapEntries(map, (key, value) => [key, convert(value)]);
+}
+
+function mapEntries<T>(
+  map: Readonly<Record<string, T>> | undefined,
+  convert: (key: string, value: T) => readonly [string, JsonObject],
+): JsonObject | undefined {
+  return map && Object.fromEntries(Object.entries(map).map(([key, value]) => convert(key, value)));
 }

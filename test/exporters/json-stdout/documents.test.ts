@@ -142,9 +142,20 @@ describe('a document from readings', () => {
   });
 
   it('leaves out what neuron-monitor does not print', () => {
-    const text = encodeDocument(
-      documentFromReadings([{ group: 'vcpu_usage', data: { context_switch_count: 1, cpu_time: { user: 5 } }, periodSeconds: 1 }], []),
-    );
-    expect(text).toContain('"vcpu_usage":{"period":1,"context_switch_count":1,"error":""}');
+    const readings: AnyGroupReading[] = [
+      { group: 'vcpu_usage', data: { context_switch_count: 1, cpu_time: { user: 5 } }, periodSeconds: 1 },
+      { group: 'memory_info', data: { memory_used_bytes: 1, memory_available_bytes: 2 }, periodSeconds: 1 },
+      {
+        group: 'neuron_runtime_vcpu_usage',
+        data: { user: 1, cpu_time: { user: 1, system: 1 }, thread_count: 9 },
+        runtime: { pid: 1, tag: 'a' },
+      },
+    ];
+    expect(documentFromReadings(readings, [{ pid: 1, tag: 'a' }])).toMatchObject({
+      neuron_runtime_data: [{ report: { neuron_runtime_vcpu_usage: { vcpu_usage: { user: 1 } } } }],
+      system_data: { vcpu_usage: { context_switch_count: 1 }, memory_info: { memory_used_bytes: 1 } },
+    });
+    const text = encodeDocument(documentFromReadings(readings, [{ pid: 1, tag: 'a' }]));
+    for (const member of ['cpu_time', 'memory_available_bytes', 'thread_count', 'pid_start']) expect(text).not.toContain(member);
   });
 });
