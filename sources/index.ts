@@ -1,6 +1,10 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { AgentConfig } from '../config/agent-config.ts';
-import { neuronMonitorFile } from '../config/groups.ts';
+import { neuronMonitorFile, periodsOf } from '../config/groups.ts';
+import { AgentError } from '../src/errors.ts';
 import type { Host } from '../src/host.ts';
 import type { Logger } from '../src/log.ts';
 import type { RuntimeRef } from '../src/report.ts';
@@ -9,7 +13,15 @@ import { findBinary } from './neuron-monitor/binary.ts';
 import { createNeuronMonitorSource } from './neuron-monitor/source.ts';
 import { createProcessInspector } from './processes/inspector.ts';
 import { createProcfsSource } from './procfs/source.ts';
+import { createImdsSource } from './imds/source.ts';
+import { hostLogicalCoreConfig } from './processes/logical-core-config.ts';
+import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from './virtual/instances.ts';
+import { createVirtualHost } from './virtual/virtual-host.ts';
 import { createSysfsSource } from './sysfs/source.ts';
+
+/** The simulated host always lives the same life, and is past its start when it is first read. */
+const VIRTUAL_SEED = 7;
+const VIRTUAL_WARM_UP_MS = 120_000;
 
 export interface SourceServices {
   readonly host: Host;
@@ -21,6 +33,8 @@ export interface SourceServices {
 
 /** What serves this run: a stream at most, and native sources in order of preference. */
 export interface SourceSet {
+  /** The host the sources read: this machine, or a simulated one. */
+  readonly host: Host;
   readonly stream?: StreamSource;
   readonly pullSources: readonly PullSource[];
   /** Adds what this host knows about a process; the process itself where its pid is not this host's. */
@@ -30,25 +44,59 @@ export interface SourceSet {
 
 /** Which source serves which group begins here: the stream first for what it delivers, then the native ones in this order. */
 export async function createSources(config: AgentConfig, services: SourceServices): Promise<SourceSet> {
-  const { host, logger } = services;
+  const { spec } = config.source;
+  if (spec.kind === 'virtual') return await virtualSources(config, services, spec.instanceType);
   const stream = await createStream(config, services);
-  const kind = config.source.spec.kind;
+  const inspector = createProcessInspector({ host: services.host });
   // A piped or recorded stream may come from another machine, or from another pid namespace.
-  const pidsAreLocal = kind !== 'file' && kind !== 'stdin';
-  const inspector = createProcessInspector({ host });
-  const runtimes = stream === undefined ? () => inspector.discover(host.clock.monotonicMs()) : pidsAreLocal ? services.runtimes : () => [];
-  const isRecording = kind === 'file';
-  const pullSources: PullSource[] = [];
-  if (!isRecording) pullSources.push(createSysfsSource({ host, logger }));
-  if (config.source.procfs === 'on' || (config.source.procfs === 'auto' && !isRecording))
-    pullSources.push(createProcfsSource({ host, runtimes }));
+  const pidsAreLocal = spec.kind !== 'file' && spec.kind !== 'stdin';
+  const discovered = (): readonly RuntimeRef[] => inspector.discover(services.host.clock.monotonicMs());
+  const runtimes = stream === undefined ? discovered : pidsAreLocal ? services.runtimes : () => [];
   return {
-    pullSources,
+    host: services.host,
+    pullSources: nativeSources(config, { ...services, runtimes, isRecording: spec.kind === 'file' }),
     identify: (runtime) => (pidsAreLocal ? inspector.enrich(runtime) : runtime),
+    [Symbol.asyncDispose]: () => Promise.resolve(inspector[Symbol.dispose]()),
+    ...(stream === undefined ? {} : { stream }),
+  };
+}
+
+interface NativeServices extends SourceServices {
+  readonly isRecording: boolean;
+}
+
+/** A recording is of another time and, often, another host: nothing of this one is mixed in, unless the configuration says so. */
+function nativeSources(config: AgentConfig, { host, logger, runtimes, isRecording }: NativeServices): readonly PullSource[] {
+  const { procfs, imds } = config.source;
+  const sources: PullSource[] = [];
+  if (!isRecording) sources.push(createSysfsSource({ host, logger, logicalCoreConfig: () => hostLogicalCoreConfig(host) }));
+  if (procfs === 'on' || (procfs === 'auto' && !isRecording)) sources.push(createProcfsSource({ host, runtimes }));
+  if (!isRecording) sources.push(createImdsSource({ host, ...imds }));
+  return sources;
+}
+
+/** A simulated host in a folder of its own, read by the native sources. */
+async function virtualSources(config: AgentConfig, services: SourceServices, instanceType = 'trn2.48xlarge'): Promise<SourceSet> {
+  if (!isVirtualInstanceType(instanceType))
+    throw new AgentError('config_invalid', 'virtual', `no simulated ${instanceType}; there are ${VIRTUAL_INSTANCE_TYPES.join(', ')}`);
+  const directory = await mkdtemp(join(tmpdir(), 'neuron-otel-virtual-'));
+  const virtual = await createVirtualHost({ instanceType, seed: VIRTUAL_SEED, directory, clock: services.host.clock, imds: true });
+  virtual.step(VIRTUAL_WARM_UP_MS);
+  virtual.run(Math.min(1_000, ...periodsOf(config).values()));
+  const { host } = virtual;
+  const inspector = createProcessInspector({ host });
+  const endpoint = host.env['AWS_EC2_METADATA_SERVICE_ENDPOINT'] ?? config.source.imds.endpoint;
+  const source = { ...config.source, imds: { ...config.source.imds, endpoint } };
+  const runtimes = (): readonly RuntimeRef[] => inspector.discover(host.clock.monotonicMs());
+  return {
+    host,
+    pullSources: nativeSources({ ...config, source }, { ...services, host, runtimes, isRecording: false }),
+    identify: (runtime) => inspector.enrich(runtime),
     async [Symbol.asyncDispose]() {
       inspector[Symbol.dispose]();
+      await virtual[Symbol.asyncDispose]();
+      await rm(directory, { recursive: true, force: true });
     },
-    ...(stream === undefined ? {} : { stream }),
   };
 }
 
@@ -92,6 +140,12 @@ async function isInstalled(host: Host, path: string | undefined): Promise<boolea
 }
 
 /** A source set of one stream whose processes are not this host's. */
-export function streamOnly(stream: StreamSource, pullSources: readonly PullSource[] = []): SourceSet {
-  return { stream, pullSources, identify: (runtime) => runtime, [Symbol.asyncDispose]: () => Promise.resolve() };
+export function streamOnly(host: Host, stream: StreamSource, pullSources: readonly PullSource[] = []): SourceSet {
+  return {
+    host,
+    stream,
+    pullSources,
+    identify: (runtime) => runtime,
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
 }

@@ -227,6 +227,7 @@ export class Agent {
       GATHER_MS,
     );
     gathering = false;
+    if (recorded.size > 0) this.#countCollection();
     this.#publishPulled(recorded);
   }
 
@@ -245,7 +246,6 @@ export class Agent {
 
   #publishPulled(recorded: ReadonlySet<MetricGroup>): void {
     if (recorded.size === 0) return;
-    this.#countCollection();
     if (this.#options.stream === undefined || this.#streamIsDown)
       this.#report(this.#options.reports.fromReadings(this.#options.collection));
     // Exports take their own time; the next sample does not wait for them.

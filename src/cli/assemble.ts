@@ -56,7 +56,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     runtimeResource,
     identify: sources.identify,
     eccCounts: config.eccCounts,
-    ...withBootTime(bootTimeMs(io.host)),
+    ...withBootTime(bootTimeMs(sources.host)),
   });
   const exporters: readonly Exporter[] =
     options.exporters ??

@@ -43,7 +43,7 @@ export async function demo(flags: DemoFlags, io: CliIo): Promise<number> {
     config,
     io,
     logger,
-    sources: streamOnly(stream, [createProcfsSource({ host: io.host, runtimes: () => [] })]),
+    sources: streamOnly(io.host, stream, [createProcfsSource({ host: io.host, runtimes: () => [] })]),
   });
   if (flags.seconds !== undefined) void delay(flags.seconds * 1_000, undefined, { ref: false }).then(() => ended.abort());
   io.stdout.write(welcome(flags));

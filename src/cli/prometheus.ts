@@ -24,6 +24,6 @@ export async function prometheus(flags: PrometheusFlags, io: CliIo): Promise<num
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   const stream = createNeuronMonitorSource({ mode: 'stdin', host: io.host, logger, input: io.stdin });
-  const sources = streamOnly(stream);
+  const sources = streamOnly(io.host, stream);
   return runAssembly(await assemble({ config, io, logger, sources }), io, logger);
 }
