@@ -14,7 +14,7 @@ import type { OtlpExporter } from './otlp/exporter.ts';
 import { createOtlpExporter } from './otlp/index.ts';
 import type { HeaderValue } from './otlp/options.ts';
 import { createPrometheusExporter } from './prometheus/index.ts';
-import type { PrometheusOptions } from './prometheus/index.ts';
+import type { PrometheusOptions, PrometheusServices } from './prometheus/index.ts';
 
 /** What exporters need from the agent and the process. */
 export interface ExporterServices {
@@ -48,16 +48,21 @@ function createExporter(exporter: ExporterConfig, services: ExporterServices): E
         onDropped: () => telemetry.reportLine(exporter.id, 'dropped'),
       });
     case 'prometheus':
-      return createPrometheusExporter(prometheusOptions(exporter), {
-        ...services,
-        log: logger,
-        onScrape: (outcome) => {
-          if (outcome.outcome === 'failed') telemetry.exportFailed(exporter.id, outcome.error);
-        },
-      });
+      return createPrometheusExporter(prometheusOptions(exporter), prometheusServices(services, exporter.id));
     case 'otlp':
       return createOtlp(exporter, { ...services, logger });
   }
+}
+
+/** An endpoint's view of the agent. */
+export function prometheusServices(services: ExporterServices, id: string): PrometheusServices {
+  return {
+    ...services,
+    log: services.logger.child({ component: id }),
+    onScrape: (outcome) => {
+      if (outcome.outcome === 'failed') services.telemetry.exportFailed(id, outcome.error);
+    },
+  };
 }
 
 function createOtlp(config: OtlpConfig, { clock, logger, telemetry, version }: ExporterServices): Exporter {

@@ -2,6 +2,7 @@ import { bootTimeMs } from '../../sources/procfs/boot-time.ts';
 import { createSources } from '../../sources/index.ts';
 import type { SourceSet } from '../../sources/index.ts';
 import { createExporters } from '../../exporters/index.ts';
+import type { ExporterServices } from '../../exporters/index.ts';
 import { filterDocument } from '../../exporters/json-stdout/filter.ts';
 import { documentFromReadings } from '../../exporters/json-stdout/from-readings.ts';
 import { RECEIVERS, runtimeResource } from '../../receivers/index.ts';
@@ -27,8 +28,8 @@ export interface AssembleOptions {
   readonly logger: Logger;
   /** Instead of the sources the configuration names. */
   readonly sources?: SourceSet;
-  /** In place of the configured exporters, for one-shot output. */
-  readonly exporters?: readonly Exporter[];
+  /** In place of the configured exporters. */
+  readonly exporters?: (services: ExporterServices) => readonly Exporter[];
 }
 
 export interface Assembly {
@@ -58,19 +59,18 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     eccCounts: config.eccCounts,
     ...withBootTime(bootTimeMs(sources.host)),
   });
-  const exporters: readonly Exporter[] =
-    options.exporters ??
-    createExporters(config, {
-      clock,
-      logger,
-      telemetry,
-      stdout: io.stdout,
-      version: VERSION,
-      collect: () => agent.snapshot({ selfMetrics: config.telemetry.selfMetrics, legacy: true }),
-      generation: () => agent.generation,
-      isReady: () => agent.ready,
-      sources: () => telemetry.activeSources(),
-    });
+  const createConfigured = (services: ExporterServices): readonly Exporter[] => createExporters(config, services);
+  const exporters = (options.exporters ?? createConfigured)({
+    clock,
+    logger,
+    telemetry,
+    stdout: io.stdout,
+    version: VERSION,
+    collect: () => agent.snapshot({ selfMetrics: config.telemetry.selfMetrics, legacy: true }),
+    generation: () => agent.generation,
+    isReady: () => agent.ready,
+    sources: () => telemetry.activeSources(),
+  });
   const agent: Agent = new Agent({
     clock,
     logger: logger.child({ component: 'agent' }),

@@ -28,7 +28,7 @@ export async function once(flags: OnceFlags, io: CliIo): Promise<number> {
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   const last = new LastReport();
-  const assembly = await assemble({ config, io, logger, exporters: [last] });
+  const assembly = await assemble({ config, io, logger, exporters: () => [last] });
   try {
     await assembly.agent.start();
     await enough(assembly, io, config.source.spec.kind === 'file');

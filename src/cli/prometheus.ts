@@ -1,5 +1,8 @@
+import { prometheusServices } from '../../exporters/index.ts';
+import { createLegacyEndpoint } from '../../exporters/prometheus/legacy-endpoint.ts';
 import { streamOnly } from '../../sources/index.ts';
 import { createNeuronMonitorSource } from '../../sources/neuron-monitor/source.ts';
+import { EXIT } from '../errors.ts';
 import { assemble } from './assemble.ts';
 import { load } from './config-command.ts';
 import type { CliIo } from './io.ts';
@@ -14,16 +17,29 @@ export interface PrometheusFlags {
   readonly logFormat?: 'text' | 'json';
 }
 
-/** Reads neuron-monitor's stream on stdin and serves the page of neuron-monitor-prometheus.py. */
+/** Reads neuron-monitor's stream on stdin and serves the page of neuron-monitor-prometheus.py, until the stream ends. */
 export async function prometheus(flags: PrometheusFlags, io: CliIo): Promise<number> {
-  const loaded = load({ ...flags, exporter: ['prometheus'], source: '-' }, io, {
-    prometheusPort: flags.port,
-    prometheusHost: '0.0.0.0',
-    naming: 'legacy',
-  });
+  const { port, keyFile, certFile, enableK8sInfo } = flags;
+  if ((keyFile === undefined) !== (certFile === undefined)) {
+    io.stderr.write('neuron-otel: --key-file and --cert-file go together\n');
+    return EXIT.usage;
+  }
+  const loaded = load({ ...flags, exporter: ['prometheus'], source: '-' }, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   const stream = createNeuronMonitorSource({ mode: 'stdin', host: io.host, logger, input: io.stdin });
-  const sources = streamOnly(io.host, stream);
-  return runAssembly(await assemble({ config, io, logger, sources }), io, logger);
+  const options = {
+    port,
+    enableK8sInfo: enableK8sInfo === true,
+    ...(keyFile === undefined ? {} : { keyFile }),
+    ...(certFile === undefined ? {} : { certFile }),
+  };
+  const assembly = await assemble({
+    config,
+    io,
+    logger,
+    sources: streamOnly(io.host, stream),
+    exporters: (services) => [createLegacyEndpoint(options, prometheusServices(services, 'prometheus'))],
+  });
+  return runAssembly(assembly, io, logger);
 }
