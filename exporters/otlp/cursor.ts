@@ -1,5 +1,5 @@
 import { crc32c } from './crc32c.ts';
-import type { QueueFile } from './file-system.ts';
+import type { QueueFile, QueueFileSystem } from './file-system.ts';
 
 /** A place in the queue's files. */
 export interface Position {
@@ -23,9 +23,16 @@ export class Cursor {
     this.#sequence = sequence;
   }
 
-  static async load(file: QueueFile): Promise<{ readonly cursor: Cursor; readonly position?: Position }> {
+  /** Makes the file when there is none. */
+  static async open(files: QueueFileSystem, path: string): Promise<{ readonly cursor: Cursor; readonly position?: Position }> {
+    const file = await files.open(path, 'update');
     const bytes = Buffer.alloc(2 * SLOT_BYTES);
-    await file.read(bytes, 0);
+    try {
+      await file.read(bytes, 0);
+    } catch (thrown) {
+      await file.close();
+      throw thrown;
+    }
     const slots = [bytes.subarray(0, SLOT_BYTES), bytes.subarray(SLOT_BYTES)].map(decodeSlot).filter((slot) => slot !== undefined);
     const [newest] = slots.toSorted((a, b) => b.sequence - a.sequence);
     if (newest === undefined) return { cursor: new Cursor(file, 0) };

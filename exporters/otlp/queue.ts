@@ -1,4 +1,5 @@
 import { withDeadline } from '../../src/deadline.ts';
+import { errnoName } from '../../src/file-error.ts';
 import type { Clock } from '../../src/host.ts';
 import { DiskStore } from './disk-store.ts';
 import { nodeFileSystem } from './file-system.ts';
@@ -26,6 +27,8 @@ const CACHE_BYTES = 4 * 1024 * 1024;
 const OPENING_TIMEOUT_MS = 5000;
 const CLOSING_TIMEOUT_MS = 2000;
 const MAX_READ_FAILURES = 5;
+/** These say nothing about the file. */
+const OUT_OF_RESOURCES: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
 
 /**
  * Requests of one destination, first in, first out. With a folder every request is written there at once, and delivered from
@@ -167,6 +170,7 @@ export class RequestQueue {
   /** A file that stays unreadable must not hold up what comes after it for ever. */
   async #readFailed(log: SegmentLog, thrown: unknown): Promise<void> {
     this.#options.telemetry.queueTroubled(queueError(thrown));
+    if (OUT_OF_RESOURCES.has(errnoName(thrown))) return;
     this.#readFailures += 1;
     if (this.#readFailures < MAX_READ_FAILURES) return;
     this.#readFailures = 0;

@@ -61,7 +61,7 @@ export class SegmentLog {
   /** Reads what an earlier life left behind. Rejects when the folder cannot be used. */
   static async open(options: SegmentLogOptions): Promise<SegmentLog> {
     const { directory, files } = options;
-    const { cursor, position } = await Cursor.load(await files.open(join(directory, 'cursor'), 'update'));
+    const { cursor, position } = await Cursor.open(files, join(directory, 'cursor'));
     const log = new SegmentLog(options, cursor);
     // A number that was delivered once must not come back: the cursor would take its records for delivered.
     log.#nextNumber = (position?.segment ?? 0) + 1;
@@ -131,8 +131,11 @@ export class SegmentLog {
         continue;
       }
       const found = await readRecord(head, this.#options.files, this.#offset);
-      // The file may have been dropped for room while it was read.
-      if (head !== this.#segments[0]) continue;
+      if (head !== this.#segments[0]) {
+        // The file was dropped for room while it was read.
+        await this.#attempt(() => closeSegment(head));
+        continue;
+      }
       if (found?.start !== this.#offset) this.#damage(head, 1);
       this.#offset = found?.start ?? head.size;
       if (found !== undefined) return { request: found.request, extent: { segment: head.number, offset: found.start, end: found.end } };
