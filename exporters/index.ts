@@ -44,8 +44,8 @@ function createExporter(exporter: ExporterConfig, services: ExporterServices): E
         output: services.stdout,
         clock,
         logger,
-        onWritten: () => telemetry.reportLine(exporter.id, 'sent'),
-        onDropped: () => telemetry.reportLine(exporter.id, 'dropped'),
+        onWritten: () => telemetry.reportWritten(exporter.id),
+        onDropped: () => telemetry.reportDropped(exporter.id),
       });
     case 'prometheus':
       return createPrometheusExporter(prometheusOptions(exporter), prometheusServices(services, exporter.id));

@@ -121,10 +121,12 @@ async function createStream(config: AgentConfig, { host, logger, stdin }: Source
 }
 
 function child(config: AgentConfig, common: { readonly host: Host; readonly logger: Logger }, binary: string | undefined): StreamSource {
+  const { stallAfterMs } = config.source.neuronMonitor;
   return createNeuronMonitorSource({
     mode: 'child',
     ...common,
     config: neuronMonitorFile(config),
+    ...(stallAfterMs === undefined ? {} : { stallAfterMs }),
     ...(binary === undefined ? {} : { binary }),
   });
 }

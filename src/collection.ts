@@ -174,7 +174,7 @@ export class Collection {
 }
 
 function longestPeriodSeconds(batch: ReadingBatch): number {
-  return Math.max(0, ...batch.readings.map((reading) => reading.periodSeconds ?? 0));
+  return Math.max(0, ...batch.readings.map((reading) => (isFact(reading.group) ? 0 : (reading.periodSeconds ?? 0))));
 }
 
 function isFact(group: MetricGroup): group is keyof HostFacts {

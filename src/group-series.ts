@@ -8,7 +8,7 @@ import { PercentileHistogram } from './percentile-histogram.ts';
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
 import type { Recorder } from './receiver.ts';
 import type { MetricGroup } from './report.ts';
-import { MetricSeries, clip, hrTimeFromMs, msFromHrTime } from './series.ts';
+import { MetricSeries, hrTimeFromMs, msFromHrTime } from './series.ts';
 import type { Series } from './series.ts';
 
 /** What one cycle of one group left behind. */
@@ -165,14 +165,13 @@ export class GroupSeries implements Recorder {
     isReset?: (before: number) => boolean,
   ): Series['point'] | undefined {
     const metricSeries = this.#metricSeries(metric);
-    const key = seriesKey(metric, attributes);
-    let series = metricSeries.find(key);
+    let series = metricSeries.find(attributes);
     if (series === undefined) {
       if (!this.#options.mayGrow()) {
         this.#overLimit += 1;
         return undefined;
       }
-      series = metricSeries.create(key, attributes, startTimeMs === undefined ? this.#tallyStart : hrTimeFromMs(startTimeMs));
+      series = metricSeries.create(attributes, startTimeMs === undefined ? this.#tallyStart : hrTimeFromMs(startTimeMs));
     } else if (series.seenInCycle === this.#cycle) {
       this.fail('internal', `${metric.name}: two points of one cycle have the same attributes`);
       return undefined;
@@ -208,10 +207,4 @@ export class GroupSeries implements Recorder {
     this.#allScopeMetrics.metrics = metrics;
     this.#scopeMetrics.metrics = metrics.filter((metric) => definitionOf(metric.descriptor)?.legacyOnly !== true);
   }
-}
-
-function seriesKey(metric: MetricDefinition, attributes: Readonly<Record<string, string | number | undefined>>): string {
-  let key = '';
-  for (const name of metric.attributeNames) key += `${clip(attributes[name] ?? '')}\u0000`;
-  return key;
 }

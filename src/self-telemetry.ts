@@ -19,13 +19,16 @@ interface GroupState {
   expired?: boolean;
 }
 
+const REMEMBERED_TROUBLES = 8;
+
 /** One function for each internal event: it logs and it counts. Repeating trouble logs when it changes, and counts always. */
 export class SelfTelemetry {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly instruments = new SelfInstruments();
   readonly #groups = new Map<MetricGroup, GroupState>();
-  readonly #lastTrouble = new Map<string, string>();
+  /** Keys are bounded by the code's own call sites. */
+  readonly #lastTrouble = new Map<string, readonly string[]>();
   /** The SDK repeats a gauge's last value for ever, so a source that stepped down is observed as 0. */
   readonly #everActive = new Map<string, { readonly group: MetricGroup; readonly source: SourceId }>();
   #seriesCount = 0;
@@ -149,12 +152,13 @@ export class SelfTelemetry {
     );
   }
 
-  reportLine(exporter: string, outcome: 'sent' | 'dropped', lines = 1): void {
-    this.instruments.count('reportLines', { 'neuron.exporter': exporter, 'neuron.export.outcome': outcome }, lines);
-    if (outcome === 'dropped')
-      this.#logChange(`report/${exporter}`, outcome, (fields) =>
-        this.#logger.warn({ ...fields, exporter }, 'reader of the output is too slow, lines dropped'),
-      );
+  reportWritten(exporter: string): void {
+    this.instruments.count('reportLines', { 'neuron.exporter': exporter, 'neuron.export.outcome': 'sent' });
+  }
+
+  /** A line was not written: the exporter itself logs when that begins and ends. */
+  reportDropped(exporter: string): void {
+    this.instruments.count('reportLines', { 'neuron.exporter': exporter, 'neuron.export.outcome': 'dropped' });
   }
 
   /** Source that served each group last, for the landing page. */
@@ -164,10 +168,11 @@ export class SelfTelemetry {
     return active;
   }
 
-  /** Logs the first occurrence and every change of `text`; `key` is bounded by the code's own call sites. */
+  /** Logs what was not among the last few texts of this key: two faults that take turns are two lines, not two lines a cycle. */
   #logChange(key: string, text: string, log: (fields: LogFields) => void): void {
-    if (this.#lastTrouble.get(key) === text) return;
-    this.#lastTrouble.set(key, text);
+    const known = this.#lastTrouble.get(key) ?? [];
+    if (known.includes(text)) return;
+    this.#lastTrouble.set(key, [...known.slice(1 - REMEMBERED_TROUBLES), text]);
     log({});
   }
 

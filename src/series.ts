@@ -12,8 +12,13 @@ export interface LivePoint<T> {
   value: T;
 }
 
+/** Attribute values as a receiver hands them over. */
+export type AttributeValues = Readonly<Record<string, string | number | undefined>>;
+
 /** One identity of one metric. */
 export interface Series {
+  /** In the order of the row's attribute names. */
+  readonly values: readonly (string | number | undefined)[];
   readonly point: LivePoint<number> | LivePoint<PercentileHistogram>;
   /** Cycle of its group in which it was last recorded. */
   seenInCycle: number;
@@ -29,6 +34,8 @@ export class MetricSeries {
   readonly data: MetricData;
   readonly #series = new Map<string, Series>();
   #seen: Series[] = [];
+  /** `#seen` of the last cycle. */
+  #order: Series[] = [];
   #changed = false;
 
   constructor(definition: MetricDefinition) {
@@ -40,26 +47,44 @@ export class MetricSeries {
     return this.#series.size;
   }
 
-  find(key: string): Series | undefined {
-    return this.#series.get(key);
+  /** The series with these attributes. Receivers record in the same order each cycle, so it is mostly the next one of the last cycle. */
+  find(attributes: AttributeValues): Series | undefined {
+    const next = this.#order[this.#seen.length];
+    return next !== undefined && this.#matches(next, attributes) ? next : this.#series.get(this.#key(attributes));
   }
 
-  create(key: string, attributes: Readonly<Record<string, string | number | undefined>>, startTime: HrTime): Series {
+  create(attributes: AttributeValues, startTime: HrTime): Series {
     const own: Attributes = {};
-    for (const name of this.definition.attributeNames) {
-      const value = attributes[name];
-      if (value !== undefined) own[name] = clip(value);
+    const values = this.definition.attributeNames.map((name) => clip(attributes[name]));
+    for (const [index, name] of this.definition.attributeNames.entries()) {
+      const value = values[index];
+      if (value !== undefined) own[name] = value;
     }
     const times = { startTime, endTime: startTime };
     const series: Series = {
+      values,
       point:
         this.definition.instrument === 'histogram'
           ? { attributes: Object.freeze(own), ...times, value: new PercentileHistogram() }
           : { attributes: Object.freeze(own), ...times, value: 0 },
       seenInCycle: -1,
     };
-    this.#series.set(key, series);
+    this.#series.set(this.#key(attributes), series);
     return series;
+  }
+
+  #matches(series: Series, attributes: AttributeValues): boolean {
+    const { attributeNames } = this.definition;
+    for (let index = 0; index < attributeNames.length; index += 1) {
+      if (series.values[index] !== attributes[attributeNames[index] ?? '']) return false;
+    }
+    return true;
+  }
+
+  #key(attributes: AttributeValues): string {
+    let key = '';
+    for (const name of this.definition.attributeNames) key += `${clip(attributes[name]) ?? ''}\u0000`;
+    return key;
   }
 
   /** Marks a series as part of this cycle. */
@@ -79,6 +104,7 @@ export class MetricSeries {
       for (const series of this.#seen) points.push(series.point);
       if (!keepsTotals(this.definition)) this.#forgetUnseen();
     }
+    this.#order = this.#seen;
     this.#seen = [];
     this.#changed = false;
     return changed;
@@ -88,6 +114,7 @@ export class MetricSeries {
   hide(): void {
     this.data.dataPoints.length = 0;
     for (const series of this.#series.values()) series.seenInCycle = -1;
+    this.#order = [];
     if (!keepsTotals(this.definition)) this.#series.clear();
   }
 
@@ -116,7 +143,7 @@ function emptyMetricData(definition: MetricDefinition): MetricData {
 }
 
 /** Cuts an attribute value to the documented bound. */
-export function clip(value: string | number): string | number {
+function clip<T extends string | number | undefined>(value: T): T | string {
   return typeof value === 'string' && value.length > MAX_ATTRIBUTE_LENGTH ? value.slice(0, MAX_ATTRIBUTE_LENGTH) : value;
 }
 

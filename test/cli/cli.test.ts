@@ -1,13 +1,19 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { cli } from '../support/cli.ts';
 
 const STREAM = readFileSync('test/fixtures/neuron-monitor/trn1-one-runtime/stream.ndjson');
 
+const folder = mkdtempSync(join(tmpdir(), 'neuron-otel-'));
+let files = 0;
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
 function configFile(content: string): string {
-  const path = join(mkdtempSync(join(tmpdir(), 'neuron-otel-')), 'config.json');
+  files += 1;
+  const path = join(folder, `config-${files}.json`);
   writeFileSync(path, content);
   return path;
 }

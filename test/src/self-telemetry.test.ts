@@ -41,7 +41,7 @@ describe('SelfTelemetry', () => {
     telemetry.readerSkipped(1000);
     telemetry.schedulerSkipped(2);
     telemetry.exported('otlp', { outcome: 'failed', points: 4, error });
-    telemetry.reportLine('json_stdout', 'dropped');
+    telemetry.reportDropped('json_stdout');
     const queueState = { points: 1, bytes: 2, capacityBytes: 3, oldestAgeMs: 4, isDurable: true };
     const delivery = new DeliveryTelemetry({
       exporter: 'otlp',
@@ -68,6 +68,9 @@ describe('SelfTelemetry', () => {
     for (let i = 0; i < 100; i += 1) telemetry.collectionFailed(new AgentError('source_malformed', 'x', 'same'), 'memory_info');
     telemetry.collectionFailed(new AgentError('source_malformed', 'x', 'other'), 'memory_info');
     expect(await values('neuron.collection.errors')).toEqual([[{ 'neuron.group': 'memory_info', 'error.type': 'source_malformed' }, 101]]);
+    expect(log).toHaveLength(2);
+    // Two that take turns are known by now.
+    for (const text of ['same', 'other', 'same']) telemetry.collectionFailed(new AgentError('source_malformed', 'x', text), 'memory_info');
     expect(log).toHaveLength(2);
   });
 
