@@ -7,41 +7,43 @@ import { TemporaryFolder } from './support/folder.ts';
 import { asObjects, parseObject } from './support/json.ts';
 import { freePort } from './support/ports.ts';
 import { Prometheus } from './support/prometheus.ts';
-import { fixture } from './support/recordings.ts';
+import { fixture, withPeriod } from './support/recordings.ts';
 import { ScriptedMonitor } from './support/scripted-monitor.ts';
 
 const INTERVAL_MS = 200;
+const FIRST_LIFE_RECORDS = 10;
 const BOTH: readonly Program[] = ['sources', 'bundle'];
 
 describe.each(BOTH)('the %s with neuron-monitor as a child that dies and returns', (program) => {
   it('hides its points while it is away, goes on with its totals, and leaves no process behind', async () => {
     using folder = new TemporaryFolder();
-    const line = shortened(fixture('trn1-one-runtime').lines[2] ?? '');
+    const [line = ''] = withPeriod(fixture('trn1-one-runtime').lines.slice(2), INTERVAL_MS / 1000);
     const perRecord = completedOf(line);
     expect(perRecord).toBeGreaterThan(0);
     const monitor = new ScriptedMonitor(folder, [
-      { lines: [line, line, line], intervalMs: INTERVAL_MS, exitCode: 3 },
+      { lines: Array.from({ length: FIRST_LIFE_RECORDS }, () => line), intervalMs: INTERVAL_MS, exitCode: 3 },
+      // It dies at once: the agent waits longer before the next life.
+      { lines: [], intervalMs: INTERVAL_MS, exitCode: 3 },
       { lines: [line], intervalMs: INTERVAL_MS },
     ]);
     const port = await freePort();
     const config = agentConfig({
       period: `${INTERVAL_MS}ms`,
-      source: { spec: `neuron-monitor:${monitor.path}`, neuron_monitor: { restart_min: '2s', restart_max: '2s' } },
+      source: { spec: `neuron-monitor:${monitor.path}` },
       exporters: { prometheus: { port } },
     });
-    await using agent = new AgentProcess([], { program, config });
     await using prometheus = await Prometheus.start([{ job: 'neuron', port }]);
+    await using agent = new AgentProcess([], { program, config });
 
-    // First life: at most three records. Then nothing, then more than before.
+    // First life: ten records. Then nothing for some three seconds, then more than before.
     await prometheus.answers('count(neuron_core_utilization_ratio)', ([count]) => (count?.value ?? 0) > 0);
     await prometheus.answers('count(neuron_core_utilization_ratio)', (results) => results.length === 0);
-    expect(monitor.starts()).toHaveLength(1);
     const [completed] = await prometheus.answers(
       'sum(neuron_executions_total{neuron_execution_outcome="completed"})',
-      ([sum]) => (sum?.value ?? 0) > 4 * perRecord,
+      ([sum]) => (sum?.value ?? 0) > (FIRST_LIFE_RECORDS + 1) * perRecord,
     );
     expect((completed?.value ?? 0) % perRecord).toBe(0);
-    expect(monitor.starts()).toHaveLength(2);
+    expect(monitor.starts()).toHaveLength(3);
 
     agent.process.kill('SIGTERM');
     await agent.process.endsWith(0);
@@ -84,11 +86,6 @@ describe.each(BOTH)('the %s with neuron-monitor as a child that dies and returns
     expect(() => statSync(path)).toThrow(/ENOENT/);
   });
 });
-
-/** The record with periods as short as the scripted monitor's. */
-function shortened(line: string): string {
-  return line.replaceAll(/"period":[\d.]+/g, `"period":${INTERVAL_MS / 1000}`);
-}
 
 function completedOf(line: string): number {
   const [runtime] = asObjects(parseObject(line)['neuron_runtime_data'], 'neuron_runtime_data');

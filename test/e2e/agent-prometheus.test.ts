@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { agentConfig } from './support/agent-config.ts';
 import { AgentProcess } from './support/agent.ts';
 import type { Program } from './support/agent.ts';
@@ -8,7 +8,7 @@ import type { ExpectedPoint } from './support/expected-points.ts';
 import { freePort } from './support/ports.ts';
 import { Prometheus, promtoolComplaints } from './support/prometheus.ts';
 import type { QueryResult } from './support/prometheus.ts';
-import { FIXTURE_NAMES, fixture, fixturePath, nineRealRecords } from './support/recordings.ts';
+import { FIXTURE_NAMES, fixture, fixturePath, nineRealRecords, withPeriod } from './support/recordings.ts';
 import type { Recording } from './support/recordings.ts';
 
 /** OpenTelemetry name → name in Prometheus, spelled out: dots, units and `_total` as the OpenTelemetry specification has them. */
@@ -34,48 +34,60 @@ const NAMES: Readonly<Record<string, string>> = {
 /** Labels that are not attributes of the point. */
 const FOREIGN_LABELS = /^(__name__|job|instance|otel_scope_.*|process_(?!pid).*|neuron_runtime_.*|k8s_.*|le)$/;
 
-describe('a real Prometheus scrapes the agent', () => {
-  const runs: readonly { readonly program: Program; readonly recording: Recording }[] = [
-    { program: 'sources', recording: fixture('trn1-one-runtime') },
-    { program: 'sources', recording: fixture('trn1-same-tag') },
-    { program: 'bundle', recording: fixture('trn2-lnc2') },
-    ...[nineRealRecords()].flatMap((recording) => (recording === undefined ? [] : [{ program: 'sources', recording } as const])),
-  ];
+const PERIOD_SECONDS = 0.1;
 
-  it.each(runs)('$program, $recording.name: every query answers with the numbers of the stream', async ({ program, recording }) => {
-    const port = await freePort();
+const RUNS: readonly { readonly job: string; readonly program: Program; readonly recording: Recording }[] = [
+  { job: 'one', program: 'sources', recording: fixture('trn1-one-runtime') },
+  { job: 'tag', program: 'sources', recording: fixture('trn1-same-tag') },
+  { job: 'lnc2', program: 'bundle', recording: fixture('trn2-lnc2') },
+  // The real captures are not part of the project: they are fed where they lie beside it.
+  ...[nineRealRecords()].flatMap((recording) => (recording === undefined ? [] : [{ job: 'real', program: 'sources', recording } as const])),
+];
+
+describe('a real Prometheus scrapes the agent', () => {
+  const ports = new Map<string, number>();
+  let prometheus: Prometheus;
+
+  beforeAll(async () => {
+    for (const job of [...RUNS.map((run) => run.job), 'ending']) ports.set(job, await freePort());
+    prometheus = await Prometheus.start([...ports].map(([job, port]) => ({ job, port })));
+  });
+  afterAll(() => prometheus[Symbol.asyncDispose]());
+
+  it.each(RUNS)('$program, $recording.name: every query answers with the numbers of the stream', async ({ job, program, recording }) => {
+    const port = ports.get(job) ?? 0;
     await using agent = new AgentProcess([], { program, config: agentConfig({ exporters: { prometheus: { port } } }) });
     agent.feed(recording.lines);
     const expected = expectedPoints(recording.records).at(-1) ?? [];
-    await agent.process.until('page with the last record', () => pageHas(port, recording));
-    await using prometheus = await Prometheus.start([{ job: 'neuron', port }]);
-    await prometheus.answers('up{job="neuron"}', ([up]) => up?.value === 1);
+    const [switches] = expected.filter(({ metric }) => metric === 'neuron.host.context_switches');
+    // This counter tells how far the stream has been read.
+    await prometheus.answers(`neuron_host_context_switches_total{job="${job}"}`, ([read]) => read?.value === switches?.value);
 
     const answers: Record<string, readonly string[]> = {};
     const wanted: Record<string, readonly string[]> = {};
     for (const [metric, name] of Object.entries(NAMES)) {
-      answers[name] = sorted((await prometheus.query(`{__name__="${name}",job="neuron"}`)).map(answerKey));
+      answers[name] = sorted((await prometheus.query(`${name}{job="${job}"}`)).map(answerKey));
       wanted[name] = sorted(expected.filter((point) => point.metric === metric).map(expectedKey));
     }
     expect(answers).toEqual(wanted);
+    expect(await prometheus.query(`up{job="${job}"}`)).toMatchObject([{ value: 1 }]);
     expect(promtoolComplaints(await page(port))).toBe('');
   });
 
   it('a process that has ended is gone at the next scrape, and the target is down after the end of the stream', async () => {
-    const port = await freePort();
-    const busy = fixture('trn1-one-runtime');
-    const empty = fixture('empty');
+    const port = ports.get('ending') ?? 0;
     await using agent = new AgentProcess([], { config: agentConfig({ exporters: { prometheus: { port } } }) });
-    await using prometheus = await Prometheus.start([{ job: 'neuron', port }]);
-    agent.feed(busy.lines);
-    await prometheus.answers('count(neuron_core_utilization_ratio)', ([count]) => (count?.value ?? 0) > 0);
-    agent.feed(empty.lines);
-    await prometheus.answers('count(neuron_core_utilization_ratio)', (results) => results.length === 0);
-    expect(await prometheus.query('count(system_memory_limit_bytes)')).toMatchObject([{ value: 1 }]);
+    agent.feed(withPeriod(fixture('trn1-one-runtime').lines, PERIOD_SECONDS));
+    const cores = 'count(neuron_core_utilization_ratio{job="ending"})';
+    await prometheus.answers(cores, ([count]) => (count?.value ?? 0) > 0);
+    // Whoever is not in the records any more, a period later, has ended.
+    const feeding = setInterval(() => agent.feed(withPeriod(fixture('empty').lines, PERIOD_SECONDS)), PERIOD_SECONDS * 1000);
+    await prometheus.answers(cores, (results) => results.length === 0).finally(() => clearInterval(feeding));
+    expect(await prometheus.query('system_memory_limit_bytes{job="ending"}')).toHaveLength(1);
 
     agent.feedAndEnd('');
     await agent.process.endsWith(0);
-    await prometheus.answers('up{job="neuron"}', ([up]) => up?.value === 0);
+    await prometheus.answers('up{job="ending"}', ([up]) => up?.value === 0);
   });
 });
 
@@ -93,16 +105,6 @@ async function page(port: number): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/metrics`);
   expect(response.status).toBe(200);
   return response.text();
-}
-
-/** The context-switch counter tells how far the stream has been read. */
-async function pageHas(port: number, recording: Recording): Promise<true | undefined> {
-  const last = expectedPoints(recording.records)
-    .at(-1)
-    ?.find(({ metric }) => metric === 'neuron.host.context_switches');
-  const text = await page(port);
-  const line = text.split('\n').find((one) => one.startsWith('neuron_host_context_switches_total'));
-  return line !== undefined && Number(line.slice(line.lastIndexOf(' ') + 1)) === last?.value ? true : undefined;
 }
 
 function answerKey({ labels, value }: QueryResult): string {

@@ -37,6 +37,8 @@ export const EXPECTED_METRICS: ReadonlySet<string> = new Set([
   'neuron.device.count',
   'neuron.core.count',
   'neuron.device.memory.limit',
+  'neuron.core.allocation',
+  'neuron.device.allocation',
 ]);
 
 /** Shorter periods say nothing about shares and rates. */
@@ -78,6 +80,7 @@ class RecordReader {
   read(): readonly ExpectedPoint[] {
     for (const runtime of asObjects(this.#record['neuron_runtime_data'] ?? [], 'neuron_runtime_data')) this.#runtime(runtime);
     this.#system(objectOr(this.#record['system_data']));
+    this.#pods();
     this.#facts();
     return this.#points;
   }
@@ -101,15 +104,16 @@ class RecordReader {
   #runtime(runtime: JsonObject): void {
     const report = objectOr(runtime['report']);
     const pid = Number(runtime['pid']);
+    const group = (name: string): JsonObject => measured(objectOr(report[name]), runtime);
     this.#executions(runtime, objectOr(report['execution_stats']));
-    this.#memory(pid, report);
-    const vcpu = objectOr(report['neuron_runtime_vcpu_usage']);
+    this.#memory(pid, group('memory_used'));
+    const vcpu = group('neuron_runtime_vcpu_usage');
     if (hasRates(vcpu)) {
       for (const mode of ['user', 'system']) {
         this.#set('process.cpu.utilization', ratio(objectOr(vcpu['vcpu_usage'])[mode]), { 'cpu.mode': mode }, pid);
       }
     }
-    this.#cores(pid, objectOr(report['neuroncore_counters']));
+    this.#cores(pid, group('neuroncore_counters'));
   }
 
   #executions(runtime: JsonObject, stats: JsonObject): void {
@@ -132,8 +136,7 @@ class RecordReader {
     }
   }
 
-  #memory(pid: number, report: JsonObject): void {
-    const memory = objectOr(report['memory_used']);
+  #memory(pid: number, memory: JsonObject): void {
     const used = objectOr(memory['neuron_runtime_used_bytes']);
     this.#set('neuron.runtime.memory.usage', used['host'], { 'neuron.memory.location': 'host' }, pid);
     this.#set('neuron.runtime.memory.usage', used['neuron_device'], { 'neuron.memory.location': 'device' }, pid);
@@ -194,8 +197,8 @@ class RecordReader {
 
   #vcpus(group: JsonObject): void {
     const average = objectOr(group['average_usage']);
-    const measured = Object.values(average).some((percent) => percent !== 0);
-    if (measured && hasRates(group)) {
+    const isMeasured = Object.values(average).some((percent) => percent !== 0);
+    if (isMeasured && hasRates(group)) {
       for (const [mode, percent] of Object.entries(average)) {
         this.#set('system.cpu.utilization', ratio(percent), { 'cpu.mode': CPU_MODES[mode] ?? mode });
       }
@@ -222,6 +225,16 @@ class RecordReader {
     }
   }
 
+  #pods(): void {
+    const pods = objectOr(this.#record['neuron_k8s_info']);
+    for (const [core, pod] of Object.entries(objectOr(pods['neuroncores_k8s_info']))) {
+      this.#set('neuron.core.allocation', 1, { ...this.#core(core), ...podAttributes(objectOr(pod)) });
+    }
+    for (const [device, pod] of Object.entries(objectOr(pods['neurondevices_k8s_info']))) {
+      this.#set('neuron.device.allocation', 1, { 'neuron.device.index': Number(device), ...podAttributes(objectOr(pod)) });
+    }
+  }
+
   #facts(): void {
     const { neuron_device_count: devices, neuroncore_per_device_count: cores, neuron_device_memory_size: size } = this.#hardware;
     if (typeof devices !== 'number') return;
@@ -236,6 +249,28 @@ class RecordReader {
 /** A tag that changes is another process as far as totals go. */
 function ownerOf(runtime: JsonObject): string {
   return `${String(runtime['pid'])} ${String(runtime['neuron_runtime_tag'])}`;
+}
+
+function podAttributes(pod: JsonObject): Readonly<Record<string, string>> {
+  const containers = asArray(pod['container_name'], 'container_name');
+  return {
+    'k8s.pod.name': String(pod['pod_name']),
+    'k8s.namespace.name': String(pod['namespace']),
+    ...(containers.length === 1 ? { 'k8s.container.name': String(containers[0]) } : {}),
+  };
+}
+
+/** neuron-monitor fills a group it could not read with zeros and says so in `error`: those are no measurements. */
+function measured(group: JsonObject, runtime: JsonObject): JsonObject {
+  const failed = [group['error'], runtime['error']].some((error) => typeof error === 'string' && error !== '');
+  return failed && !holdsNumber({ ...group, period: 0 }) ? {} : group;
+}
+
+/** True when a number other than 0 stands anywhere in it. */
+function holdsNumber(value: unknown): boolean {
+  if (typeof value === 'number') return value !== 0;
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.values(value).some((member) => holdsNumber(member));
 }
 
 function hasRates(group: JsonObject): boolean {

@@ -46,10 +46,13 @@ export class Prometheus {
     ]);
   }
 
+  /** Resolves when it scrapes every target, whether the target answers yet or not. */
   static async start(targets: readonly ScrapeTarget[]): Promise<Prometheus> {
     const port = await freePort();
     const prometheus = new Prometheus(new TemporaryFolder(), port, targets);
-    await prometheus.process.until('to be ready', async () => ((await fetch(`${prometheus.#url}/-/ready`)).ok ? true : undefined), 30_000);
+    // Ready is not scraping: target discovery takes five seconds more. `up` is there as soon as a target was tried.
+    const isScraping = async (): Promise<true | undefined> => ((await prometheus.query('up')).length === targets.length ? true : undefined);
+    await prometheus.process.until('to scrape', isScraping, 30_000);
     return prometheus;
   }
 

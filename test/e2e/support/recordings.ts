@@ -45,3 +45,8 @@ function recording(name: string, path: string): Recording {
     .filter((line) => line !== '');
   return { name, bytes, lines, records: lines.map(parseObject) };
 }
+
+/** The records as a neuron-monitor with another period would print them. */
+export function withPeriod(lines: readonly string[], periodSeconds: number): readonly string[] {
+  return lines.map((line) => line.replaceAll(/"period":[\d.]+/g, `"period":${periodSeconds}`));
+}
