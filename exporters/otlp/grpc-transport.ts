@@ -1,6 +1,5 @@
 import { connect, constants } from 'node:http2';
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
-import { errnoName } from '../../src/file-error.ts';
 import type { TlsContext } from './credentials.ts';
 import { isTooLarge, decompressBody } from './compression.ts';
 import { failedCallVerdict, grpcStatus } from './grpc-status.ts';
@@ -8,7 +7,7 @@ import type { GrpcHeaders } from './grpc-status.ts';
 import type { HttpTransportOptions } from './http-transport.ts';
 import type { OtlpRequest } from './record.ts';
 import { MAX_RESPONSE_BYTES } from './response-body.ts';
-import { acceptedVerdict, refusedVerdict, retryVerdict } from './verdict.ts';
+import { acceptedVerdict, refusedVerdict, unansweredVerdict } from './verdict.ts';
 import type { Transport, Verdict } from './verdict.ts';
 
 const EXPORT_PATH = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export';
@@ -38,8 +37,7 @@ export class GrpcTransport implements Transport {
       // The connection may be the reason; the next attempt makes a new one.
       this.#session?.destroy();
       this.#session = undefined;
-      const reason = timeout.signal.aborted ? `no response within ${timeoutMs} ms` : `no response: ${errnoName(thrown) ?? 'failed'}`;
-      return retryVerdict(reason, { cause: thrown });
+      return unansweredVerdict(thrown, { isOver: timeout.signal.aborted, afterMs: timeoutMs });
     }
   }
 

@@ -1,12 +1,11 @@
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { errnoName } from '../../src/file-error.ts';
 import type { Clock } from '../../src/host.ts';
 import type { HeaderSource, TlsContext, TlsSource } from './credentials.ts';
 import type { OtlpRequest } from './record.ts';
 import { MAX_RESPONSE_BYTES, readResponseBody } from './response-body.ts';
-import { acceptedVerdict, refusedVerdict, retryAfterMs, retryVerdict, statusMessage } from './verdict.ts';
+import { acceptedVerdict, refusedVerdict, retryAfterMs, retryVerdict, statusMessage, unansweredVerdict } from './verdict.ts';
 import type { Transport, Verdict } from './verdict.ts';
 
 export interface HttpTransportOptions {
@@ -46,8 +45,7 @@ export class HttpTransport implements Transport {
       const agent = await this.#freshAgent();
       return await this.#post(request, headers, agent, either);
     } catch (thrown) {
-      const reason = timeout.signal.aborted ? `no response within ${timeoutMs} ms` : `no response: ${errnoName(thrown) ?? 'failed'}`;
-      return retryVerdict(reason, { cause: thrown });
+      return unansweredVerdict(thrown, { isOver: timeout.signal.aborted, afterMs: timeoutMs });
     }
   }
 

@@ -1,4 +1,5 @@
 import { AgentError } from '../../src/errors.ts';
+import { errnoName } from '../../src/file-error.ts';
 import { bytesField, numberField } from './protobuf-reader.ts';
 import type { OtlpRequest } from './record.ts';
 
@@ -19,6 +20,18 @@ export interface Transport {
 export function retryVerdict(message: string, options: { readonly cause?: unknown; readonly retryAfterMs?: number } = {}): Verdict {
   const error = new AgentError('export_retryable', 'otlp', message, { cause: options.cause });
   return { kind: 'retry', error, ...(options.retryAfterMs === undefined ? {} : { retryAfterMs: options.retryAfterMs }) };
+}
+
+/** An attempt that got no response: timed out, or with the operating system's or TLS's word for what went wrong. */
+export function unansweredVerdict(thrown: unknown, timeout: { readonly isOver: boolean; readonly afterMs: number }): Verdict {
+  if (timeout.isOver) return retryVerdict(`no response within ${timeout.afterMs} ms`, { cause: thrown });
+  return retryVerdict(`no response: ${failureName(thrown) ?? 'failed'}`, { cause: thrown });
+}
+
+/** HTTP/2 wraps what happened to the connection in what happened to the stream. */
+function failureName(thrown: unknown): string | undefined {
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  return (cause === undefined ? undefined : failureName(cause)) ?? errnoName(thrown);
 }
 
 export function refusedVerdict(message: string, isEncodingDoubtful = false): Verdict {

@@ -1,0 +1,227 @@
+import { gzipSync } from 'node:zlib';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { HeaderSource, TlsSource } from '../../../exporters/otlp/credentials.ts';
+import { GrpcTransport } from '../../../exporters/otlp/grpc-transport.ts';
+import type { OtlpTls } from '../../../exporters/otlp/options.ts';
+import type { OtlpRequest } from '../../../exporters/otlp/record.ts';
+import type { Verdict } from '../../../exporters/otlp/verdict.ts';
+import { systemClock } from '../../../src/host.ts';
+import { silentLogger } from '../../../src/log.ts';
+import { ProtobufWriter } from '../../../src/protobuf-writer.ts';
+import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
+import type { CallBehaviour } from '../../support/misbehaving-grpc-server.ts';
+import { certificatePath, certificateText } from '../../support/web-configs.ts';
+
+const MIB = 1024 * 1024;
+const NEVER = new AbortController().signal;
+
+const open: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0).toReversed()) await one[Symbol.asyncDispose]();
+});
+
+function transportTo(server: MisbehavingGrpcServer, timeoutMs = 5000, tls: OtlpTls = {}): GrpcTransport {
+  const transport = new GrpcTransport({
+    endpoint: server.url,
+    headers: new HeaderSource({ 'X-Tenant': 'a' }, silentLogger),
+    tls: new TlsSource(tls, silentLogger),
+    timeoutMs,
+    userAgent: 'neuron-otel/test',
+    clock: systemClock,
+  });
+  open.push(server, { [Symbol.asyncDispose]: () => transport.close() });
+  return transport;
+}
+
+function request(overrides: Partial<OtlpRequest> = {}): OtlpRequest {
+  return {
+    body: Buffer.from('body'),
+    points: 10,
+    contentType: 'application/x-protobuf',
+    contentEncoding: 'none',
+    enqueuedAtMs: 0,
+    ...overrides,
+  };
+}
+
+function summary(verdict: Verdict): unknown {
+  if (verdict.kind === 'accepted') return { accepted: verdict.rejectedPoints, message: verdict.message };
+  if (verdict.kind === 'retry') return { retry: verdict.error.message, afterMs: verdict.retryAfterMs };
+  return { refused: verdict.error.message };
+}
+
+function partialSuccess(rejected: number, message: string): Buffer {
+  const writer = new ProtobufWriter();
+  writer.message(1, () => {
+    writer.tag(1, 0);
+    writer.varint(rejected);
+    writer.string(2, message);
+  });
+  return writer.take();
+}
+
+/** `google.rpc.Status` with one detail. */
+function statusDetails(type: string, seconds: number, nanos: number): Buffer {
+  const writer = new ProtobufWriter();
+  writer.tag(1, 0);
+  writer.varint(14);
+  writer.message(3, () => {
+    writer.string(1, `type.googleapis.com/${type}`);
+    writer.message(2, () => {
+      writer.message(1, () => {
+        writer.tag(1, 0);
+        writer.varint(seconds);
+        writer.tag(2, 0);
+        writer.varint(nanos);
+      });
+    });
+  });
+  return writer.take();
+}
+
+const accepted = { accepted: 0, message: '' };
+const RETRY_INFO = statusDetails('google.rpc.RetryInfo', 7, 500_000_000);
+
+/** OTLP specification: table of gRPC codes, "OTLP/gRPC Throttling"; gRPC: http-grpc-status-mapping.md. */
+const CODES = [
+  { code: 1, name: 'CANCELLED', isRetryable: true },
+  { code: 2, name: 'UNKNOWN', isRetryable: false },
+  { code: 3, name: 'INVALID_ARGUMENT', isRetryable: false },
+  { code: 4, name: 'DEADLINE_EXCEEDED', isRetryable: true },
+  { code: 5, name: 'NOT_FOUND', isRetryable: false },
+  { code: 6, name: 'ALREADY_EXISTS', isRetryable: false },
+  { code: 7, name: 'PERMISSION_DENIED', isRetryable: false },
+  { code: 8, name: 'RESOURCE_EXHAUSTED', isRetryable: false },
+  { code: 9, name: 'FAILED_PRECONDITION', isRetryable: false },
+  { code: 10, name: 'ABORTED', isRetryable: true },
+  { code: 11, name: 'OUT_OF_RANGE', isRetryable: true },
+  { code: 12, name: 'UNIMPLEMENTED', isRetryable: false },
+  { code: 13, name: 'INTERNAL', isRetryable: false },
+  { code: 14, name: 'UNAVAILABLE', isRetryable: true },
+  { code: 15, name: 'DATA_LOSS', isRetryable: true },
+  { code: 16, name: 'UNAUTHENTICATED', isRetryable: false },
+] as const;
+
+const MATRIX: readonly (readonly [string, CallBehaviour, unknown])[] = [
+  ['OK', { kind: 'answer', status: 0 }, accepted],
+  ['OK with partial success', { kind: 'answer', status: 0, body: partialSuccess(4, 'too old') }, { accepted: 4, message: 'too old' }],
+  [
+    'OK with partial success, compressed',
+    { kind: 'answer', status: 0, body: gzipSync(partialSuccess(4, 'too old')), encoding: 'gzip' },
+    { accepted: 4, message: 'too old' },
+  ],
+  ['OK with 5 MiB', { kind: 'answer', status: 0, body: Buffer.alloc(5 * MIB) }, { refused: 'gRPC response above 4194304 bytes' }],
+  [
+    'OK with a compressed bomb',
+    { kind: 'answer', status: 0, body: gzipSync(Buffer.alloc(64 * MIB)), encoding: 'gzip' },
+    { refused: 'gRPC response above 4194304 bytes' },
+  ],
+  [
+    'OK with a message that is not compressed as it says',
+    { kind: 'answer', status: 0, body: Buffer.from('x'), encoding: 'gzip' },
+    accepted,
+  ],
+  ...CODES.flatMap(({ code, name, isRetryable }) =>
+    [false, true].map((isTrailersOnly) => {
+      const expected = isRetryable ? { retry: `gRPC ${name} why not`, afterMs: undefined } : { refused: `gRPC ${name} why not` };
+      const behaviour = { kind: 'answer', status: code, message: 'why%20not', isTrailersOnly } as const;
+      return [`${name}${isTrailersOnly ? ' without a body' : ''}`, behaviour, expected] as const;
+    }),
+  ),
+  ['a code that does not exist', { kind: 'answer', status: 99 }, { refused: 'gRPC UNKNOWN' }],
+  ['UNAVAILABLE with RetryInfo', { kind: 'answer', status: 14, details: RETRY_INFO }, { retry: 'gRPC UNAVAILABLE', afterMs: 7500 }],
+  [
+    'RESOURCE_EXHAUSTED with RetryInfo',
+    { kind: 'answer', status: 8, details: RETRY_INFO },
+    { retry: 'gRPC RESOURCE_EXHAUSTED', afterMs: 7500 },
+  ],
+  [
+    'RESOURCE_EXHAUSTED with another detail',
+    { kind: 'answer', status: 8, details: statusDetails('google.rpc.QuotaFailure', 7, 0) },
+    { refused: 'gRPC RESOURCE_EXHAUSTED' },
+  ],
+  ['details that are garbage', { kind: 'answer', status: 8, details: Buffer.from('garbage') }, { refused: 'gRPC RESOURCE_EXHAUSTED' }],
+  ...[429, 502, 503, 504].map(
+    (status) => [`HTTP ${status}`, { kind: 'http', status }, { retry: 'gRPC UNAVAILABLE', afterMs: undefined }] as const,
+  ),
+  ['HTTP 401', { kind: 'http', status: 401 }, { refused: 'gRPC UNAUTHENTICATED' }],
+  ['HTTP 403', { kind: 'http', status: 403 }, { refused: 'gRPC PERMISSION_DENIED' }],
+  ['HTTP 404', { kind: 'http', status: 404 }, { refused: 'gRPC UNIMPLEMENTED' }],
+  ['HTTP 400', { kind: 'http', status: 400 }, { refused: 'gRPC INTERNAL' }],
+  ['HTTP 302', { kind: 'http', status: 302 }, { refused: 'gRPC UNKNOWN' }],
+  ['HTTP 200 from something that does not speak gRPC', { kind: 'http', status: 200 }, { refused: 'gRPC UNKNOWN' }],
+];
+
+describe('GrpcTransport', () => {
+  it.each(MATRIX)('judges %s', async (_name, behaviour, expected) => {
+    const server = await MisbehavingGrpcServer.start();
+    server.behave = () => behaviour;
+    expect(summary(await transportTo(server).send(request(), NEVER))).toEqual(expected);
+    expect(server.calls).toHaveLength(1);
+  });
+
+  it.each([
+    { name: 'closes the connection', behaviour: { kind: 'reset' } },
+    { name: 'closes the connection in the middle of its answer', behaviour: { kind: 'half_answer' } },
+    { name: 'does not answer', behaviour: { kind: 'blackhole' } },
+  ] as const)('wants another attempt when the receiver $name', async ({ behaviour }) => {
+    const server = await MisbehavingGrpcServer.start();
+    server.behave = () => behaviour;
+    const transport = transportTo(server, 200);
+    expect(await transport.send(request(), NEVER)).toMatchObject({ kind: 'retry' });
+    server.behave = () => ({ kind: 'answer', status: 0 });
+    expect(summary(await transport.send(request(), NEVER))).toEqual(accepted);
+  });
+
+  it('sends the message with its length, encoding, deadline and metadata', async () => {
+    const server = await MisbehavingGrpcServer.start();
+    const transport = transportTo(server);
+    await transport.send(request(), NEVER);
+    await transport.send(request({ body: gzipSync('abc'), contentEncoding: 'gzip' }), NEVER);
+    expect(server.calls.map(({ message }) => message.toString())).toEqual(['body', 'abc']);
+    expect(server.calls[1]?.headers).toMatchObject({
+      ':path': '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export',
+      'content-type': 'application/grpc',
+      'grpc-encoding': 'gzip',
+      'grpc-timeout': '5000m',
+      te: 'trailers',
+      'user-agent': 'neuron-otel/test',
+      'x-tenant': 'a',
+    });
+    expect(server.calls[0]?.headers).not.toHaveProperty('grpc-encoding');
+  });
+
+  it('keeps its connection, and makes a new one after it was closed or asked to leave', async () => {
+    const server = await MisbehavingGrpcServer.start();
+    const transport = transportTo(server);
+    for (let index = 0; index < 3; index += 1) await transport.send(request(), NEVER);
+    expect(server.connections).toBe(1);
+    server.goAway();
+    await vi.waitFor(async () => {
+      expect(summary(await transport.send(request(), NEVER))).toEqual(accepted);
+      expect(server.connections).toBe(2);
+    });
+    server.dropConnections();
+    await vi.waitFor(async () => {
+      expect(summary(await transport.send(request(), NEVER))).toEqual(accepted);
+      expect(server.connections).toBe(3);
+    });
+  });
+
+  it('refuses what was queued as JSON', async () => {
+    const server = await MisbehavingGrpcServer.start();
+    expect(summary(await transportTo(server).send(request({ contentType: 'application/json' }), NEVER))).toEqual({
+      refused: 'queued as JSON, which gRPC does not carry',
+    });
+  });
+
+  it('speaks TLS to https endpoints', async () => {
+    const tls = { cert: certificateText('server.crt'), key: certificateText('server.key') };
+    const server = await MisbehavingGrpcServer.start(tls);
+    expect(summary(await transportTo(server, 5000, { caFile: certificatePath('server.crt') }).send(request(), NEVER))).toEqual(accepted);
+    expect(summary(await transportTo(await MisbehavingGrpcServer.start(tls)).send(request(), NEVER))).toEqual({
+      retry: 'no response: DEPTH_ZERO_SELF_SIGNED_CERT',
+      afterMs: undefined,
+    });
+  });
+});
