@@ -13,6 +13,10 @@ export interface LineOptions {
   readonly modelsPerRuntime?: number;
   /** Values differ from one sequence number to the next and are the same for equal ones. */
   readonly sequence: number;
+  /** Process id of the first runtime; the others follow in steps of 7. */
+  readonly firstPid?: number;
+  /** What the periods say; some 1 s unless said otherwise. */
+  readonly periodSeconds?: number;
 }
 
 /** One record as one line without its end. */
@@ -20,7 +24,7 @@ export function neuronMonitorLine(options: LineOptions): string {
   const random = generator(options.sequence + 1);
   const record = {
     neuron_runtime_data: Array.from({ length: options.runtimes }, (_, index) => runtime(index, options, random)),
-    system_data: systemData(random),
+    system_data: systemData(options, random),
     instance_info: {
       instance_name: 'synthetic',
       instance_id: 'i-0123456789abcdef0',
@@ -49,9 +53,9 @@ export function neuronMonitorLine(options: LineOptions): string {
 type Random = () => number;
 
 function runtime(index: number, options: LineOptions, random: Random): object {
-  const period = 0.9995 + random() / 1000;
+  const period = options.periodSeconds ?? 0.9995 + random() / 1000;
   return {
-    pid: 4_000 + index * 7,
+    pid: (options.firstPid ?? 4_000) + index * 7,
     neuron_runtime_tag: `train-${index}`,
     error: '',
     report: {
@@ -149,8 +153,8 @@ function coreCounters(index: number, period: number, random: Random): object {
   };
 }
 
-function systemData(random: Random): object {
-  const period = 0.9995 + random() / 1000;
+function systemData(options: LineOptions, random: Random): object {
+  const period = options.periodSeconds ?? 0.9995 + random() / 1000;
   return {
     memory_info: {
       period,

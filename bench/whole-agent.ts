@@ -1,0 +1,166 @@
+/** The agent as it runs in production, with every exporter, and a reader for each of its outputs. Part of `line` and of the soak test. */
+import { spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { cpuTimeMs, residentBytes } from './cpu-time.ts';
+
+const RECORD_DEADLINE_MS = 30_000;
+
+/** CPU and elapsed time of one record. */
+export interface Cost {
+  readonly cpuMs: number;
+  readonly wallMs: number;
+}
+
+/** The agent with every exporter, its stdout read, its OTLP received and its page scraped by this process. */
+export class WholeAgent {
+  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #pid: number;
+  readonly #port: number;
+  readonly #sink: OtlpSink;
+  readonly #folder: string;
+  #linesOut = 0;
+  /** Of the last record. */
+  page = '';
+
+  constructor(options: { readonly folder: string; readonly port: number; readonly sink: OtlpSink }) {
+    const { folder, port, sink } = options;
+    this.#folder = folder;
+    this.#port = port;
+    this.#sink = sink;
+    this.#process = spawn(
+      process.execPath,
+      [join(resolve(import.meta.dirname, '..'), 'src/main.ts'), '-c', join(folder, 'config.json'), '--verbose', '1'],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    );
+    if (this.#process.pid === undefined) throw new Error('the agent did not start');
+    this.#pid = this.#process.pid;
+    this.#process.stdout.on('data', (chunk: Buffer) => {
+      if (chunk.includes(0x0a)) this.#linesOut += 1;
+    });
+  }
+
+  get otlpBytes(): number {
+    return this.#sink.bytes;
+  }
+
+  get residentBytes(): number {
+    return residentBytes(this.#pid);
+  }
+
+  /** File descriptors it has open. */
+  get openFiles(): number {
+    return readdirSync(`/proc/${this.#pid}/fd`).length;
+  }
+
+  /** Feeds one line, and resolves when it is on stdout, at the OTLP receiver and on the scraped page. */
+  async record(line: string): Promise<Cost> {
+    const [cpuBefore, startedMs, linesBefore] = [cpuTimeMs(this.#pid), performance.now(), this.#linesOut];
+    const pushed = this.#sink.next();
+    this.#process.stdin.write(line);
+    await within(pushed, 'OTLP request');
+    const response = await fetch(`http://127.0.0.1:${this.#port}/metrics`);
+    this.page = await response.text();
+    if (!response.ok || this.#linesOut === linesBefore) throw new Error('the agent did not write to every output');
+    return { cpuMs: cpuTimeMs(this.#pid) - cpuBefore, wallMs: performance.now() - startedMs };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await ended(this.#process);
+    this.#sink.close();
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+/** `settings` are further keys of its configuration. */
+export async function startWholeAgent(settings: Readonly<Record<string, unknown>> = {}): Promise<WholeAgent> {
+  const folder = mkdtempSync(join(tmpdir(), 'neuron-otel-bench-'));
+  const [sink, port] = [new OtlpSink(), await freePort()];
+  const config = {
+    ...settings,
+    source: { spec: '-', procfs: 'off', imds: { enabled: false } },
+    exporters: { json_stdout: {}, prometheus: { port }, otlp: { endpoint: `http://127.0.0.1:${await sink.listen()}` } },
+  };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  return new WholeAgent({ folder, port, sink });
+}
+
+/** Takes OTLP requests and says so; decodes nothing. */
+class OtlpSink {
+  readonly #server: Server;
+  #waiting: (() => void) | undefined;
+  /** Of the requests since the last record. */
+  bytes = 0;
+
+  constructor() {
+    this.#server = createServer((request, response) => {
+      request.on('data', (chunk: Buffer) => (this.bytes += chunk.length));
+      request.on('end', () => {
+        response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
+        this.#waiting?.();
+      });
+    });
+  }
+
+  /** Resolves with the next request. */
+  next(): Promise<void> {
+    this.bytes = 0;
+    return new Promise((done) => {
+      this.#waiting = done;
+    });
+  }
+
+  listen(): Promise<number> {
+    return listen(this.#server);
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
+
+/** Closes stdin and waits for the end; both programs end by themselves then. */
+export async function ended(child: ChildProcessByStdio<Writable, Readable, null>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise<void>((done) => {
+    child.once('exit', () => done());
+  });
+  child.stdin.end();
+  await within(exit, 'end of a process').catch(() => child.kill('SIGKILL'));
+}
+
+export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+  const deadline = Promise.withResolvers<never>();
+  const timer = setTimeout(() => deadline.reject(new Error(`no ${what} within ${RECORD_DEADLINE_MS} ms`)), RECORD_DEADLINE_MS);
+  try {
+    return await Promise.race([promise, deadline.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const port = await listen(server);
+  server.close();
+  return port;
+}
+
+function listen(server: Server): Promise<number> {
+  return new Promise((done, fail) => {
+    server.once('error', fail);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      if (address === null || typeof address === 'string') fail(new Error('a TCP server has no port'));
+      else done(address.port);
+    });
+  });
+}
