@@ -2,10 +2,12 @@
 const DRAIN_FACTOR = 20;
 /** Requests a second when none are being made, as after a restart. */
 const IDLE_RATE = 10;
+/** What one period of many requests earns is not cut off. */
+const MAX_ALLOWED = 1000;
 
 /**
- * Keeps a receiver that has just recovered from being buried under a backlog: each new request allows `DRAIN_FACTOR` to be sent.
- * In a healthy queue, where one is sent for each that is made, it never limits anything.
+ * Keeps a receiver that has just recovered from being buried under a backlog: each new request allows `DRAIN_FACTOR` to be sent,
+ * and a failure takes back what was saved up. In a healthy queue, where one is sent for each that is made, it never limits anything.
  */
 export class DrainLimit {
   #allowed = DRAIN_FACTOR;
@@ -17,14 +19,19 @@ export class DrainLimit {
 
   /** A request was made. */
   added(): void {
-    this.#allowed = Math.min(this.#allowed + DRAIN_FACTOR, 2 * DRAIN_FACTOR);
+    this.#allowed = Math.min(this.#allowed + DRAIN_FACTOR, MAX_ALLOWED);
+  }
+
+  /** The receiver did not take a request. */
+  failed(): void {
+    this.#allowed = Math.min(this.#allowed, DRAIN_FACTOR);
   }
 
   /** Takes a permission; 0, or how long to wait before asking again. */
   take(nowMs: number): number {
     const earned = Math.floor(((nowMs - this.#refilledAtMs) * IDLE_RATE) / 1000);
     if (earned > 0) {
-      this.#allowed = Math.min(this.#allowed + earned, 2 * DRAIN_FACTOR);
+      this.#allowed = Math.max(this.#allowed, Math.min(this.#allowed + earned, DRAIN_FACTOR));
       this.#refilledAtMs += (earned * 1000) / IDLE_RATE;
     }
     if (this.#allowed >= 1) {

@@ -97,6 +97,7 @@ export class Sender {
     if (verdict.kind === 'retry') {
       if (this.#closing.signal.aborted) return;
       telemetry.attemptFailed(entry.request.points, verdict.error);
+      this.#drainLimit.failed();
       if (queue.state.isDurable) this.#flush?.resolve();
       // A wait that the receiver asked for is not cut short by a flush.
       await this.#pause.wait(verdict.retryAfterMs === undefined ? 'flush' : 'end', backoff.nextMs(verdict.retryAfterMs));

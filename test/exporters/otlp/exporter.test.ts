@@ -1,0 +1,263 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { MetricData, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createOtlpExporter } from '../../../exporters/otlp/index.ts';
+import type { OtlpServices } from '../../../exporters/otlp/index.ts';
+import { otlpJson } from '../../../exporters/otlp/json.ts';
+import type { OtlpOptions } from '../../../exporters/otlp/options.ts';
+import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
+import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
+import { decodePoints } from '../../support/otlp-decode.ts';
+import { counter, everyKind, gauge, point, resourceMetrics } from './batches.ts';
+import { Ledger } from './ledger.ts';
+
+const FAST = { initialMs: 2, maxMs: 20, factor: 1.3 };
+
+let directory = '';
+const open: AsyncDisposable[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'otlp-exporter-'));
+});
+
+afterEach(async () => {
+  for (const one of open.splice(0).toReversed()) await one[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
+});
+
+async function startServer(): Promise<MisbehavingOtlpServer> {
+  const server = await MisbehavingOtlpServer.start();
+  open.push(server);
+  return server;
+}
+
+function create(endpoint: string, options: Partial<OtlpOptions> = {}, services: OtlpServices = {}) {
+  const ledger = new Ledger();
+  const exporter = createOtlpExporter(
+    { id: 'otlp', endpoint, protocol: 'http/protobuf', compression: 'none', timeoutMs: 2000, temporality: 'cumulative', ...options },
+    { telemetry: ledger, backoff: FAST, ...services },
+  );
+  open.push(exporter);
+  return { exporter, ledger };
+}
+
+/** One series whose value is the number of the period. */
+function period(value: number): ResourceMetrics[] {
+  return [resourceMetrics({ host: 'a' }, [gauge('period', [point(value, { series: 'a' }), point(value, { series: 'b' })])])];
+}
+
+function valuesOf(server: MisbehavingOtlpServer, series: string): number[] {
+  return server.accepted
+    .flatMap(({ body }) => decodePoints(body))
+    .filter((one) => one.series === `series=${series}`)
+    .map(({ value }) => value);
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, index) => from + index);
+}
+
+async function delivered(ledger: Ledger, points: number): Promise<void> {
+  await vi.waitFor(() => expect(ledger.sentPoints).toBe(points), { timeout: 10_000 });
+}
+
+/** A flush lifts the limit on draining, which would make the test slow. */
+async function flushed({ exporter, ledger }: ReturnType<typeof create>, points: number): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      await exporter.flush(5000);
+      expect(ledger.sentPoints).toBe(points);
+    },
+    { timeout: 20_000 },
+  );
+}
+
+describe('createOtlpExporter', () => {
+  it('sends every resource of a batch in one request', async () => {
+    const server = await startServer();
+    const { exporter, ledger } = create(server.url);
+    expect(await exporter.export({ resourceMetrics: everyKind() })).toEqual({ outcome: 'sent', points: 13 });
+    await delivered(ledger, 13);
+    expect(server.accepted).toHaveLength(1);
+    expect(server.accepted[0]?.path).toBe('/v1/metrics');
+    expect(ledger.missing(exporter.queueState.points)).toBe(0);
+  });
+
+  it('has taken what it needs when export returns, before it is awaited', async () => {
+    const server = await startServer();
+    const { exporter, ledger } = create(server.url, { compression: 'gzip' });
+    const live = { ...point(1, { series: 'a' }) };
+    const outcome = exporter.export({ resourceMetrics: [resourceMetrics({}, [gauge('live', [live])])] });
+    live.value = 2;
+    await outcome;
+    await delivered(ledger, 1);
+    expect(valuesOf(server, 'a')).toEqual([1]);
+  });
+
+  it.each(['none', 'gzip', 'zstd'] as const)('keeps the order of batches with compression %s', async (compression) => {
+    const server = await startServer();
+    const { exporter, ledger } = create(server.url, { compression });
+    for (let index = 0; index < 50; index += 1) void exporter.export({ resourceMetrics: period(index) });
+    await delivered(ledger, 100);
+    expect(valuesOf(server, 'a')).toEqual(range(0, 50));
+    expect(server.accepted.map(({ headers }) => headers['content-encoding'])).toEqual(
+      Array.from({ length: 50 }, () => (compression === 'none' ? undefined : compression)),
+    );
+  });
+
+  it('sends JSON', async () => {
+    const server = await startServer();
+    const { exporter, ledger } = create(server.url, { protocol: 'http/json' });
+    await exporter.export({ resourceMetrics: everyKind() });
+    await delivered(ledger, 13);
+    expect(server.accepted[0]?.headers['content-type']).toBe('application/json');
+    expect(server.accepted[0]?.body.toString()).toBe(otlpJson({ resourceMetrics: everyKind() }));
+  });
+
+  it('sends gRPC', async () => {
+    const server = await MisbehavingGrpcServer.start();
+    open.push(server);
+    const { exporter, ledger } = create(server.url, { protocol: 'grpc', compression: 'gzip' });
+    await exporter.export({ resourceMetrics: period(7) });
+    await delivered(ledger, 2);
+    expect(decodePoints(server.calls[0]?.message ?? Buffer.alloc(0)).map(({ value }) => value)).toEqual([7, 7]);
+  });
+
+  it('splits a batch, and counts points that no request can hold', async () => {
+    const server = await startServer();
+    const { exporter, ledger } = create(server.url, { batch: { maxPoints: 4, maxBytes: 4096 } });
+    const points = [...range(0, 9).map((value) => point(value, { series: 'a' })), point(9, { series: 'x'.repeat(5000) })];
+    await exporter.export({ resourceMetrics: [resourceMetrics({}, [gauge('many', points)])] });
+    await delivered(ledger, 9);
+    expect(server.accepted.map(({ body }) => decodePoints(body).length)).toEqual([4, 4, 1]);
+    expect(ledger.dropped_).toEqual({ oversized: 1 });
+    expect(ledger.missing(0)).toBe(0);
+  });
+
+  it('sends nothing for a batch without points', async () => {
+    const server = await startServer();
+    const { exporter, ledger } = create(server.url);
+    expect(await exporter.export({ resourceMetrics: [resourceMetrics({ host: 'a' }, [])] })).toEqual({ outcome: 'sent', points: 0 });
+    await exporter.export({ resourceMetrics: [resourceMetrics({ host: 'a' }, []), ...period(1)] });
+    await delivered(ledger, 2);
+    expect(server.attempts).toBe(1);
+  });
+
+  it('sends differences where they are asked for', async () => {
+    const server = await startServer();
+    const now = Math.floor(Date.now() / 1000);
+    const { exporter, ledger } = create(server.url, { temporality: 'delta', protocol: 'http/json' });
+    const total = { ...point(5, { core: 0 }, [now + 10, 0], [now + 5, 0]) };
+    const batch = [resourceMetrics({}, [counter('executions', [total])])];
+    await exporter.export({ resourceMetrics: batch });
+    Object.assign(total, { value: 12, endTime: [now + 20, 0] });
+    await exporter.export({ resourceMetrics: batch });
+    await exporter.export({ resourceMetrics: batch });
+    await delivered(ledger, 2);
+    const texts = server.accepted.map(({ body }) => body.toString());
+    expect(texts.map((text) => /"asInt":(\d+)/.exec(text)?.[1])).toEqual(['5', '7']);
+    expect(texts.every((text) => text.includes('"aggregationTemporality":1'))).toBe(true);
+  });
+
+  it('turns a bug in the data into a counted loss', async () => {
+    const server = await startServer();
+    const { exporter, ledger } = create(server.url);
+    const broken = { ...gauge('broken', [point(1)]), dataPointType: 99 } as unknown as MetricData;
+    const outcome = await exporter.export({ resourceMetrics: [resourceMetrics({}, [broken])] });
+    expect(outcome).toMatchObject({ outcome: 'failed', points: 1, error: { code: 'internal' } });
+    expect(ledger.dropped_).toEqual({ internal: 1 });
+    expect(ledger.missing(0)).toBe(0);
+  });
+
+  it('delivers everything, in order, through an outage and a restart', async () => {
+    const server = await startServer();
+    const queue = { directory: join(directory, 'queue') };
+    const first = create(server.url, { queue });
+    for (let index = 0; index < 20; index += 1) await first.exporter.export({ resourceMetrics: period(index) });
+    await delivered(first.ledger, 40);
+    await server.refuse();
+    for (let index = 20; index < 200; index += 1) await first.exporter.export({ resourceMetrics: period(index) });
+    await vi.waitFor(() => expect(first.ledger.failures.length).toBeGreaterThan(2));
+    await first.exporter.flush(100);
+    await first.exporter[Symbol.asyncDispose]();
+    expect(first.ledger.missing(360)).toBe(0);
+    await server.listen();
+    const second = create(server.url, { queue });
+    for (let index = 200; index < 220; index += 1) await second.exporter.export({ resourceMetrics: period(index) });
+    await flushed(second, 400);
+    expect(second.ledger.recoveredPoints).toBe(360);
+    expect(valuesOf(server, 'a')).toEqual(range(0, 220));
+    expect(valuesOf(server, 'b')).toEqual(range(0, 220));
+    expect(second.ledger.missing(second.exporter.queueState.points)).toBe(0);
+  });
+
+  it('loses nothing to resets, refusals and errors that pass, and repeats only what was not answered', async () => {
+    const server = await startServer();
+    const subject = create(server.url, { queue: { directory: join(directory, 'queue') } });
+    const faults = ['reset', 'respond', 'half_response', 'ok', 'ok'] as const;
+    server.behave = (_request, index) => {
+      const kind = faults[(index * 7) % faults.length];
+      if (kind === 'reset' || kind === 'half_response') return { kind };
+      return { kind: 'respond', status: kind === 'respond' ? 503 : 200 };
+    };
+    for (let index = 0; index < 150; index += 1) await subject.exporter.export({ resourceMetrics: period(index) });
+    await flushed(subject, 300);
+    expect(valuesOf(server, 'a')).toEqual(range(0, 150));
+    expect(subject.ledger.missing(0)).toBe(0);
+  });
+
+  it('does not let one destination feel that another one is dead', async () => {
+    const [dead, alive] = [await startServer(), await startServer()];
+    dead.behave = () => ({ kind: 'blackhole' });
+    const first = create(dead.url, { id: 'otlp/dead' });
+    const second = create(alive.url, { id: 'otlp/alive' });
+    for (let index = 0; index < 50; index += 1) {
+      const batch = { resourceMetrics: period(index) };
+      await Promise.all([first.exporter.export(batch), second.exporter.export(batch)]);
+    }
+    await delivered(second.ledger, 100);
+    expect(valuesOf(alive, 'a')).toEqual(range(0, 50));
+    expect(first.exporter.queueState).toMatchObject({ points: 100, requests: 50 });
+  });
+
+  it('ends its flush early when everything is on disk and the receiver is gone', async () => {
+    const server = await startServer();
+    await server.refuse();
+    const { exporter } = create(server.url, { queue: { directory: join(directory, 'queue') } });
+    await exporter.export({ resourceMetrics: period(1) });
+    await vi.waitFor(() => expect(exporter.queueState.isDurable).toBe(true));
+    await exporter.flush(60_000);
+    expect(exporter.queueState.points).toBe(2);
+  });
+
+  it('is disposed more than once, and takes nothing afterwards', async () => {
+    const server = await startServer();
+    const { exporter, ledger } = create(server.url);
+    await exporter[Symbol.asyncDispose]();
+    await exporter[Symbol.asyncDispose]();
+    expect(await exporter.export({ resourceMetrics: period(1) })).toMatchObject({ outcome: 'failed', points: 2 });
+    expect(ledger.missing(0)).toBe(0);
+  });
+
+  it('never shows a secret: not in errors, not in queue files', async () => {
+    const canary = 'canary-7f3a';
+    const server = await startServer();
+    server.behave = () => ({ kind: 'respond', status: 401, headers: { 'content-type': 'text/plain' }, body: 'who are you?' });
+    const lines: string[] = [];
+    const logger = {
+      debug: (fields: unknown, message: string) => void lines.push(JSON.stringify(fields) + message),
+      info: (fields: unknown, message: string) => void lines.push(JSON.stringify(fields) + message),
+      warn: (fields: unknown, message: string) => void lines.push(JSON.stringify(fields) + message),
+      error: (fields: unknown, message: string) => void lines.push(JSON.stringify(fields) + message),
+      child: () => logger,
+    };
+    const queue = { directory: join(directory, 'queue') };
+    const { exporter, ledger } = create(server.url, { headers: { authorization: { reveal: () => canary } }, queue }, { logger });
+    await exporter.export({ resourceMetrics: period(1) });
+    await vi.waitFor(() => expect(ledger.dropped_).toEqual({ rejected: 2 }));
+    expect(lines.join('\n')).toContain('refused a request for good');
+    expect(lines.join('\n') + JSON.stringify(ledger)).not.toContain(canary);
+  });
+});
