@@ -28,6 +28,8 @@ export interface ExecutionStats {
   readonly execution_summary?: NumberMap;
   /** Seconds at p0, p1, p25, p50, p75, p99, p100; absent or null when nothing ran. */
   readonly latency_stats?: { readonly total_latency?: NumberMap; readonly device_latency?: NumberMap };
+  /** Executions whose own latency is behind the percentiles, as a share of those that completed; only from the datastore, which samples. */
+  readonly latency_coverage?: number;
 }
 
 export interface SubgraphMemory {
