@@ -10,6 +10,8 @@ export interface SysfsTreeOptions {
   readonly truth: Truth;
   readonly driver: DriverGeneration;
   readonly timeUnit: 'us' | 'ps';
+  /** Only these devices; all when absent. */
+  readonly devices?: readonly number[];
 }
 
 const DEVICES = 'devices/virtual/neuron_device';
@@ -17,10 +19,11 @@ const CLASS = 'class/neuron_device';
 const MAJOR = 245;
 
 /** Puts the driver's tree into `writer`, whose root stands for `/sys`. */
-export function addSysfs(writer: TreeWriter, { truth, driver, timeUnit }: SysfsTreeOptions): void {
+export function addSysfs(writer: TreeWriter, { truth, driver, timeUnit, devices }: SysfsTreeOptions): void {
   writer.add({ path: 'module/neuron/version', content: () => `${driver.version}\n` });
   for (const file of classFiles(driver)) writer.add({ ...file, path: `${CLASS}/${file.path}` });
   for (const device of truth.devices) {
+    if (devices?.includes(device.index) === false) continue;
     const root = `${DEVICES}/neuron${device.index}`;
     for (const file of deviceFiles(truth.instance, driver, device, timeUnit)) {
       writer.add({ ...file, path: `${root}/${driver.isRearranged ? rearranged(file.path) : file.path}` });

@@ -29,6 +29,7 @@ const MAX_KEPT = 4_096;
 export class TreeWriter {
   readonly #root: string;
   readonly #files = new Map<string, WrittenFile>();
+  readonly #directories = new Set<string>();
   #kept = 0;
 
   constructor(root: string) {
@@ -37,14 +38,14 @@ export class TreeWriter {
   }
 
   add(file: TreeFile): void {
-    mkdirSync(dirname(join(this.#root, file.path)), { recursive: true });
+    this.#makeDirectory(dirname(file.path));
     const written: WrittenFile = { ...file, descriptor: undefined, last: undefined, bytes: 0 };
     this.#files.set(file.path, written);
     this.#update(written);
   }
 
   addLink(path: string, target: string): void {
-    mkdirSync(dirname(join(this.#root, path)), { recursive: true });
+    this.#makeDirectory(dirname(path));
     symlinkSync(target, join(this.#root, path));
   }
 
@@ -55,6 +56,7 @@ export class TreeWriter {
       this.#close(file);
       this.#files.delete(name);
     }
+    for (const name of this.#directories) if (name === path || name.startsWith(`${path}/`)) this.#directories.delete(name);
     rmSync(join(this.#root, path), { recursive: true, force: true });
   }
 
@@ -67,6 +69,12 @@ export class TreeWriter {
 
   close(): void {
     for (const file of this.#files.values()) this.#close(file);
+  }
+
+  #makeDirectory(path: string): void {
+    if (this.#directories.has(path)) return;
+    this.#directories.add(path);
+    mkdirSync(join(this.#root, path), { recursive: true });
   }
 
   #update(file: WrittenFile): boolean {
