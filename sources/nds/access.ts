@@ -1,0 +1,37 @@
+/** Where a datastore is, as the driver tells: an opaque number for mmap, and the length of the mapping. */
+export interface DatastorePlace {
+  readonly offset: bigint;
+  readonly bytes: number;
+}
+
+/** One datastore in this process's memory. */
+export interface MappedDatastore {
+  /** Changes under the reader at any time, where it is shared with the owner. Not to be touched after `unmap`. */
+  readonly memory: Uint8Array<ArrayBuffer>;
+  /** Brings `memory` up to date where it is a copy. */
+  refresh(): void;
+  unmap(): void;
+}
+
+/** One device that is open. Its methods throw `AgentError`. */
+export interface OpenDevice {
+  /** Processes attached to the device, the reader among them; pids of the host. */
+  attached(): readonly number[];
+  /** Where the datastore of a process is; undefined when it has none. */
+  locate(pid: number): DatastorePlace | undefined;
+  map(pid: number, place: DatastorePlace): MappedDatastore;
+  close(): void;
+}
+
+/** How datastores are reached. */
+export interface DatastoreAccess {
+  /** How often latencies are worth looking at. */
+  readonly pollIntervalMs: number;
+  /** Device indexes, ascending. */
+  devices(): readonly number[];
+  /** Throws `AgentError`. May block for as long as a device is being reset: never on the main thread. */
+  open(device: number): OpenDevice;
+}
+
+/** Processes that can be attached to one device, driver header neuron_driver_shared.h since 2.18. */
+export const ATTACH_SLOTS = 16;

@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoName } from '../../src/file-error.ts';
+import type { Host } from '../../src/host.ts';
+import type { NeuronHardwareInfo } from '../../src/report.ts';
+import { deviceModel } from '../hardware/hardware-info.ts';
+import { parseCount } from '../procfs/counts.ts';
+import { hostLogicalCoreConfig } from '../processes/logical-core-config.ts';
+import type { CoreNumbering } from './readings.ts';
+
+/** How the cores of this host are numbered; undefined while the kind of device is not known. The process's own LNC comes on top. */
+export function readCoreNumbering(host: Host, info: NeuronHardwareInfo | undefined): CoreNumbering | undefined {
+  const own = ownFacts(host);
+  const stated = statedNumbering(info);
+  const coresPerDevice = own.coresPerDevice ?? stated?.coresPerDevice;
+  if (coresPerDevice === undefined) return undefined;
+  const logicalCoreConfig = hostLogicalCoreConfig(host) ?? stated?.logicalCoreConfig ?? own.defaultLogicalCoreConfig ?? 1;
+  return { coresPerDevice, logicalCoreConfig };
+}
+
+/** neuron-monitor's facts count logical cores. */
+function statedNumbering(info: NeuronHardwareInfo | undefined): CoreNumbering | undefined {
+  const { neuroncore_per_device_count: cores, logical_neuroncore_config: size } = info ?? {};
+  return cores === undefined || size === undefined ? undefined : { coresPerDevice: cores * size, logicalCoreConfig: size };
+}
+
+/** The paths of drivers 2.8 to 2.30; later drivers may have moved them. */
+function ownFacts(host: Host): { readonly coresPerDevice?: number; readonly defaultLogicalCoreConfig?: number } {
+  const device = join(host.sysRoot, 'class/neuron_device/neuron0');
+  const deviceName = readLine(join(device, 'info/architecture/device_name'));
+  const model = deviceName === undefined ? undefined : deviceModel({ deviceName });
+  const coresPerDevice = parseCount(readLine(join(device, 'core_count'))) ?? model?.physicalCores;
+  return {
+    ...(coresPerDevice !== undefined && { coresPerDevice }),
+    ...(model !== undefined && { defaultLogicalCoreConfig: model.defaultLogicalCoreConfig }),
+  };
+}
+
+function readLine(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1').trim();
+  } catch (thrown) {
+    if (errnoName(thrown) === undefined) throw thrown;
+    return undefined;
+  }
+}

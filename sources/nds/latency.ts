@@ -1,0 +1,123 @@
+import { CORE_COUNTER, coreCounterAt } from './layout.ts';
+import { latencySeconds } from './counters.ts';
+
+/** neuron-monitor's percentiles and its rank rule: `sorted[floor((n - 1) × q)]`, no interpolation (holds for every published capture). */
+const QUANTILES = { p0: 0, p1: 0.01, p25: 0.25, p50: 0.5, p75: 0.75, p99: 0.99, p100: 1 } as const;
+
+/** Latencies seen in one period; each stands for the executions since the one before. */
+export interface LatencySample {
+  readonly seconds: number;
+  readonly weight: number;
+}
+
+export interface SeenLatencies {
+  readonly device: readonly LatencySample[];
+  readonly total: readonly LatencySample[];
+  /** Executions whose own latency was seen. */
+  readonly seen: number;
+  readonly completed: number;
+}
+
+export interface LatencySummary {
+  /** Seconds by percentile name. */
+  readonly device?: Readonly<Record<string, number>>;
+  readonly total?: Readonly<Record<string, number>>;
+  /** Executions whose own latency was seen ÷ executions that completed, 0…1. */
+  readonly coverage: number;
+}
+
+/** Beyond this many samples in one period of one process, further ones only lower the coverage. */
+const MAX_SAMPLES = 16_384;
+
+/** Between two looks; a decrease of the counter's low half appears as more. */
+const MAX_BELIEVABLE_EXECUTIONS = 2 ** 31;
+
+/** Percentiles of weighted samples by the rank rule; undefined without samples. */
+export function percentiles(samples: readonly LatencySample[]): Readonly<Record<string, number>> | undefined {
+  const sorted = samples.toSorted((a, b) => a.seconds - b.seconds);
+  const count = sorted.reduce((sum, { weight }) => sum + weight, 0);
+  if (count === 0) return undefined;
+  const found: Record<string, number> = {};
+  for (const [name, quantile] of Object.entries(QUANTILES)) {
+    const value = atRank(sorted, Math.floor((count - 1) * quantile));
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
+}
+
+/** Latencies of one process on several devices as one; undefined when nothing completed. */
+export function summarize(parts: readonly SeenLatencies[]): LatencySummary | undefined {
+  const completed = parts.reduce((sum, part) => sum + part.completed, 0);
+  if (completed === 0) return undefined;
+  const device = percentiles(parts.flatMap((part) => part.device));
+  const total = percentiles(parts.flatMap((part) => part.total));
+  return {
+    coverage: parts.reduce((sum, part) => sum + part.seen, 0) / completed,
+    ...(device !== undefined && { device }),
+    ...(total !== undefined && { total }),
+  };
+}
+
+function atRank(sorted: readonly LatencySample[], rank: number): number | undefined {
+  let passed = 0;
+  for (const { seconds, weight } of sorted) {
+    passed += weight;
+    if (rank < passed) return seconds;
+  }
+  return undefined;
+}
+
+/**
+ * Watches the latency counters of one datastore while it is mapped. The runtime keeps only the last execution's latency, so they are
+ * read many times a second, and a value is taken whenever the count of completed executions moved.
+ */
+export class LatencyWatch {
+  readonly #words: Uint32Array;
+  readonly #doubles: Float64Array;
+  readonly #completedBefore: (number | undefined)[];
+  #device: LatencySample[] = [];
+  #total: LatencySample[] = [];
+  #seen = 0;
+  #completed = 0;
+
+  /** `memory` is the mapping itself, not a copy. */
+  constructor(memory: ArrayBufferLike, coreCount: number) {
+    this.#words = new Uint32Array(memory);
+    this.#doubles = new Float64Array(memory);
+    this.#completedBefore = Array.from({ length: coreCount });
+  }
+
+  /** Three loads for each core; allocates only when something completed. */
+  poll(): void {
+    for (let core = 0; core < this.#completedBefore.length; core += 1) {
+      // The low half of the counter is enough to see it move.
+      const completed = this.#words[coreCounterAt(core, CORE_COUNTER.completed) / 4] ?? 0;
+      const before = this.#completedBefore[core];
+      if (completed === before) continue;
+      this.#completedBefore[core] = completed;
+      if (before !== undefined) this.#take(core, (completed - before) >>> 0);
+    }
+  }
+
+  /** What was seen since the last call. */
+  take(): SeenLatencies {
+    const taken = { device: this.#device, total: this.#total, seen: this.#seen, completed: this.#completed };
+    this.#device = [];
+    this.#total = [];
+    this.#seen = 0;
+    this.#completed = 0;
+    return taken;
+  }
+
+  #take(core: number, executions: number): void {
+    // A count that fell belongs to another process: the datastore was given away, and is about to be left.
+    if (executions > MAX_BELIEVABLE_EXECUTIONS) return;
+    this.#completed += executions;
+    if (this.#device.length >= MAX_SAMPLES) return;
+    const device = latencySeconds(this.#doubles[coreCounterAt(core, CORE_COUNTER.latencyDevice) / 8] ?? 0);
+    const total = latencySeconds(this.#doubles[coreCounterAt(core, CORE_COUNTER.latencyTotal) / 8] ?? 0);
+    if (device !== undefined) this.#device.push({ seconds: device, weight: executions });
+    if (total !== undefined) this.#total.push({ seconds: total, weight: executions });
+    if (device !== undefined || total !== undefined) this.#seen += 1;
+  }
+}

@@ -1,0 +1,171 @@
+import type { DatastorePlace, MappedDatastore } from './access.ts';
+import type { BusyTimeCalibration } from './busy-time.ts';
+import { decodeCounters, isDatastore } from './counters.ts';
+import type { CoreCounters, DatastoreCounters } from './counters.ts';
+import { CoreRateTracker, hasFallen, tallies } from './deltas.ts';
+import { LatencyWatch } from './latency.ts';
+import type { SeenLatencies } from './latency.ts';
+import { CORE_COUNTER, DEVICE_COUNTER, RECORDS_AT, RECORDS_END, USED_BYTES } from './layout.ts';
+import { decodeRecords } from './records.ts';
+import type { DatastoreRecords } from './records.ts';
+import type { DeviceWork, MemoryKinds, NdsGroup, WorkFailure } from './work.ts';
+
+/** One process's executions on one device. */
+export interface DeviceExecutions {
+  readonly periodSeconds: number;
+  readonly summary: Readonly<Record<string, number>>;
+  readonly errors: Readonly<Record<string, number>>;
+  readonly latencies: SeenLatencies;
+}
+
+export interface DatastoreReading {
+  readonly records: DatastoreRecords;
+  readonly work: DeviceWork;
+  readonly executions?: DeviceExecutions;
+}
+
+export interface TrackedDatastoreOptions {
+  readonly device: number;
+  readonly pid: number;
+  readonly place: DatastorePlace;
+  readonly mapped: MappedDatastore;
+  readonly coreCount: number;
+  /** Runtimes of one version share what is known about their unit of busy time. */
+  readonly calibrationOf: (runtimeVersion: string | undefined) => BusyTimeCalibration;
+}
+
+/** More than any device has. */
+const MAX_BELIEVABLE_BYTES = 2n ** 50n;
+
+/** One datastore for as long as it has one owner: its mapping, and what was read last. */
+export class TrackedDatastore {
+  readonly place: DatastorePlace;
+  readonly #options: TrackedDatastoreOptions;
+  readonly #latency: LatencyWatch;
+  #rates: CoreRateTracker | undefined;
+  #executionsBefore: { readonly cores: readonly CoreCounters[]; readonly atMs: number } | undefined;
+  #last: readonly CoreCounters[] | undefined;
+  readonly #complaints = new Set<string>();
+
+  constructor(options: TrackedDatastoreOptions) {
+    this.#options = options;
+    this.place = options.place;
+    this.#latency = new LatencyWatch(options.mapped.memory.buffer, options.coreCount);
+  }
+
+  /** Looks whether an execution completed. */
+  poll(): void {
+    this.#options.mapped.refresh();
+    this.#latency.poll();
+  }
+
+  /** Undefined when nothing can be believed now; why is reported once. */
+  read(groups: ReadonlySet<NdsGroup>, atMs: number, failures: WorkFailure[]): DatastoreReading | undefined {
+    const bytes = this.#stableCopy(failures);
+    const counters = bytes === undefined ? undefined : decodeCounters(bytes, this.#options.coreCount);
+    if (bytes === undefined || counters === undefined) return undefined;
+    if (this.#last !== undefined && hasFallen(this.#last, counters.cores)) this.#beginAnew();
+    this.#last = counters.cores;
+    const records = decodeRecords(bytes);
+    if (records.proof === 'unknown') this.#complain(failures, 'tag, versions and models are not where they should be and are left out');
+    const memory = groups.has('memory_used') ? this.#memory(counters, records, failures) : undefined;
+    const rates = groups.has('neuroncore_counters') ? this.#nextRates(counters.cores, records, atMs) : undefined;
+    const executions = groups.has('execution_stats') ? this.#nextExecutions(counters.cores, atMs) : undefined;
+    return {
+      records,
+      work: { device: this.#options.device, ...(memory !== undefined && { memory }), ...(rates !== undefined && { rates }) },
+      ...(executions !== undefined && { executions }),
+    };
+  }
+
+  /** The mapping must not be touched after this. */
+  unmap(): void {
+    this.#options.mapped.unmap();
+  }
+
+  /** Header and records must be the same before and after the counters were copied; tried twice. */
+  #stableCopy(failures: WorkFailure[]): Uint8Array | undefined {
+    const { mapped } = this.#options;
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      mapped.refresh();
+      const copy = mapped.memory.slice(0, USED_BYTES);
+      if (!isDatastore(copy)) {
+        this.#complain(failures, 'is no datastore: the signature is missing');
+        return undefined;
+      }
+      mapped.refresh();
+      if (isSame(copy, mapped.memory, 0, 8) && isSame(copy, mapped.memory, RECORDS_AT, RECORDS_END)) return copy;
+    }
+    failures.push({ code: 'source_stale', message: `${this.#name()} changed while it was read, twice` });
+    return undefined;
+  }
+
+  #beginAnew(): void {
+    this.#rates = undefined;
+    this.#executionsBefore = undefined;
+    this.#latency.take();
+  }
+
+  #memory(counters: DatastoreCounters, { models }: DatastoreRecords, failures: WorkFailure[]): DeviceWork['memory'] {
+    const host = kindsOf(counters.device, [
+      DEVICE_COUNTER.codeHostBytes,
+      DEVICE_COUNTER.tensorsHostBytes,
+      DEVICE_COUNTER.constantsHostBytes,
+      DEVICE_COUNTER.scratchpadHostBytes,
+      DEVICE_COUNTER.miscHostBytes,
+    ]);
+    const cores = counters.cores.map((core) =>
+      kindsOf(core.counters, [
+        CORE_COUNTER.codeBytes,
+        CORE_COUNTER.tensorsBytes,
+        CORE_COUNTER.constantsBytes,
+        CORE_COUNTER.scratchpadBytes,
+        CORE_COUNTER.miscBytes,
+      ]),
+    );
+    const believable = cores.filter((core) => core !== undefined);
+    if (host !== undefined && believable.length === cores.length) return { host, cores: believable, models };
+    this.#complain(failures, 'states more memory than there can be');
+    return undefined;
+  }
+
+  #nextRates(cores: readonly CoreCounters[], { runtimeVersion }: DatastoreRecords, atMs: number): DeviceWork['rates'] {
+    this.#rates ??= new CoreRateTracker(this.#options.calibrationOf(runtimeVersion), this.#options.coreCount);
+    return this.#rates.next(cores, atMs);
+  }
+
+  #nextExecutions(cores: readonly CoreCounters[], atMs: number): DeviceExecutions | undefined {
+    const before = this.#executionsBefore;
+    this.#executionsBefore = { cores, atMs };
+    // Completed since the last look of the poll.
+    this.#latency.poll();
+    const latencies = this.#latency.take();
+    if (before === undefined || atMs <= before.atMs) return undefined;
+    return { periodSeconds: (atMs - before.atMs) / 1_000, ...tallies(before.cores, cores), latencies };
+  }
+
+  #complain(failures: WorkFailure[], what: string): void {
+    if (this.#complaints.has(what)) return;
+    this.#complaints.add(what);
+    failures.push({ code: 'source_malformed', message: `${this.#name()} ${what}` });
+  }
+
+  #name(): string {
+    return `datastore of process ${this.#options.pid} on neuron${this.#options.device}`;
+  }
+}
+
+function kindsOf(counters: BigUint64Array, ids: readonly number[]): MemoryKinds | undefined {
+  const [code, tensors, constants, scratchpad, misc] = ids.map((id) => counters[id]).map((bytes) => believableBytes(bytes));
+  if (code === undefined || tensors === undefined || constants === undefined || scratchpad === undefined || misc === undefined)
+    return undefined;
+  return { code, tensors, constants, scratchpad, misc };
+}
+
+function believableBytes(bytes: bigint | undefined): number | undefined {
+  return bytes === undefined || bytes > MAX_BELIEVABLE_BYTES ? undefined : Number(bytes);
+}
+
+function isSame(copy: Uint8Array, memory: Uint8Array, from: number, to: number): boolean {
+  return Buffer.from(copy.buffer, copy.byteOffset, copy.byteLength).compare(memory, from, to, from, to) === 0;
+}

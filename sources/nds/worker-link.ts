@@ -1,0 +1,68 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { AgentError } from '../../src/errors.ts';
+import type { WorkerAnswer, WorkerCommand, WorkerStart } from './protocol.ts';
+
+/** The worker thread as the main thread sees it. Every command gets at most one answer; commands do not overlap. */
+export class WorkerLink {
+  readonly #worker: Worker;
+  #pending: PromiseWithResolvers<WorkerAnswer> | undefined;
+  #end: AgentError | undefined;
+
+  constructor(start: WorkerStart) {
+    this.#worker = new Worker(workerFile(), { workerData: start, name: 'nds', resourceLimits: { maxOldGenerationSizeMb: 64 } });
+    // A driver that never answers must not keep the agent alive.
+    this.#worker.unref();
+    this.#worker.on('message', (answer: WorkerAnswer) => {
+      if (answer.kind === 'unusable') this.#end ??= new AgentError(answer.failure.code, 'nds', answer.failure.message);
+      this.#settle(answer);
+    });
+    this.#worker.on('error', (thrown) => this.#finish(AgentError.from(thrown, 'internal', 'nds')));
+    this.#worker.on('exit', () => this.#finish(new AgentError('internal', 'nds', 'the datastore reader has ended')));
+  }
+
+  /** A command is under way: the driver has not answered yet. */
+  get isBusy(): boolean {
+    return this.#pending !== undefined;
+  }
+
+  /** Why there will be no more answers. */
+  get end(): AgentError | undefined {
+    return this.#end;
+  }
+
+  /** Rejects with `end` when the worker cannot answer. One at a time. */
+  ask(command: WorkerCommand): Promise<WorkerAnswer> {
+    if (this.#end !== undefined) return Promise.reject(this.#end);
+    this.#pending = Promise.withResolvers<WorkerAnswer>();
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread, not a window
+    this.#worker.postMessage(command);
+    return this.#pending.promise;
+  }
+
+  /** Ends the thread. Does not come back while the thread is inside the driver. */
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #settle(answer: WorkerAnswer): void {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    pending?.resolve(answer);
+  }
+
+  #finish(error: AgentError): void {
+    this.#end ??= error;
+    const pending = this.#pending;
+    this.#pending = undefined;
+    pending?.reject(this.#end);
+  }
+}
+
+/** Next to this file in the source tree, next to the bundle when bundled. */
+function workerFile(): string {
+  const folder = import.meta.dirname;
+  const source = join(folder, 'worker.ts');
+  return existsSync(source) ? source : join(folder, 'nds-worker.cjs');
+}

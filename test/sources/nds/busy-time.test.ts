@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest';
+import * as fc from 'fast-check';
+import { BusyShare, BusyTimeCalibration, busyMilliseconds } from '../../../sources/nds/busy-time.ts';
+import type { CoreWork } from '../../../sources/nds/busy-time.ts';
+
+const SECOND = { sinceLastMoveMs: 1_000, completed: 0 } satisfies Partial<CoreWork>;
+
+function verdictAfter(...work: readonly (Partial<CoreWork> & { readonly busy: bigint })[]) {
+  const calibration = new BusyTimeCalibration();
+  for (const one of work) calibration.observe({ ...SECOND, ...one });
+  return calibration.verdict;
+}
+
+describe('unit of busy time', () => {
+  test.each([
+    ['nothing seen', [], undefined],
+    ['an idle core says nothing', [{ busy: 0n, completed: 10 }], undefined],
+    ['more than a second of nanoseconds in a second: picoseconds', [{ busy: 800_000_000_000n }], 'ps'],
+    ['more than a second of microseconds, but not of nanoseconds: not enough', [{ busy: 500_000_000n }], undefined],
+    ['… until executions × latency decide', [{ busy: 500_000_000n, completed: 50, latencySeconds: 0.01 }], 'ns'],
+    ['little busy time that fits executions × latency: microseconds', [{ busy: 400_000n, completed: 40, latencySeconds: 0.01 }], 'us'],
+    ['the same as picoseconds', [{ busy: 400_000_000_000n, completed: 40, latencySeconds: 0.01 }], 'ps'],
+    ['two executions are too few to estimate by', [{ busy: 20_000n, completed: 2, latencySeconds: 0.01 }], undefined],
+    ['no latency, a hundred executions that picoseconds would make impossibly short', [{ busy: 400_000n, completed: 100 }], 'us'],
+    [
+      'one execution that was longer than the interval',
+      [
+        { busy: 3_000_000n, sinceLastMoveMs: 3_000 },
+        { busy: 2_900_000n, sinceLastMoveMs: 3_000, completed: 3, latencySeconds: 0.9 },
+      ],
+      'us',
+    ],
+    [
+      'an execution that began before the first reading rules nothing out',
+      [{ busy: 800_000_000_000n, sinceLastMoveMs: Number.POSITIVE_INFINITY }],
+      undefined,
+    ],
+  ] as const)('%s', (_name, work, expected) => {
+    expect(verdictAfter(...work)).toBe(expected);
+  });
+
+  test('a verdict that turns out impossible is taken back', () => {
+    const calibration = new BusyTimeCalibration();
+    calibration.observe({ busy: 400_000n, completed: 40, latencySeconds: 0.01, sinceLastMoveMs: 1_000 });
+    expect(calibration.verdict).toBe('us');
+    calibration.observe({ busy: 400_000_000_000n, completed: 40, latencySeconds: 0.01, sinceLastMoveMs: 1_000 });
+    expect(calibration.verdict).toBe('ps');
+  });
+
+  test('any workload in any unit leads to that unit or to none, never to another', () => {
+    const execution = fc.record({
+      seconds: fc.double({ min: 0.000_05, max: 0.5, noNaN: true }),
+      count: fc.integer({ min: 1, max: 2_000 }),
+      jitter: fc.double({ min: 0.5, max: 2, noNaN: true }),
+    });
+    fc.assert(
+      fc.property(fc.constantFrom('us', 'ns', 'ps'), fc.array(execution, { minLength: 1, maxLength: 20 }), (unit, periods) => {
+        const perMicrosecond = { us: 1, ns: 1e3, ps: 1e6 }[unit];
+        const calibration = new BusyTimeCalibration();
+        for (const { seconds, count, jitter } of periods) {
+          const completed = Math.min(count, Math.floor(1 / seconds));
+          if (completed === 0) continue;
+          const busy = BigInt(Math.round(completed * seconds * 1e6 * perMicrosecond));
+          calibration.observe({ busy, completed, sinceLastMoveMs: 1_000, latencySeconds: seconds * jitter });
+          expect([undefined, unit]).toContain(calibration.verdict);
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test('milliseconds of each unit', () => {
+    expect([busyMilliseconds(1_500n, 'us'), busyMilliseconds(1_500_000n, 'ns'), busyMilliseconds(1_500_000_000n, 'ps')]).toEqual([
+      1.5, 1.5, 1.5,
+    ]);
+  });
+});
+
+describe('share of an interval', () => {
+  test('what does not fit is carried on: an execution of three seconds, looked at every second', () => {
+    const share = new BusyShare();
+    expect([0, 0, 3_000, 0, 0, 0].map((busyMs) => share.next(busyMs, 1_000))).toEqual([0, 0, 100, 100, 100, 0]);
+  });
+
+  test('steps that straddle intervals average out', () => {
+    const share = new BusyShare();
+    const shares = Array.from({ length: 50 }, (_, i) => share.next(i % 2 === 0 ? 800 : 1_200, 1_000));
+    expect(shares.slice(1).every((percent) => percent === 100)).toBe(true);
+  });
+
+  test('a minute is the most that is carried', () => {
+    const share = new BusyShare();
+    share.next(1e9, 1_000);
+    const shares = Array.from({ length: 60 }, () => share.next(0, 1_000));
+    expect([shares[58], shares[59]]).toEqual([100, 0]);
+  });
+
+  test('never outside 0 to 100, and never more in total than there was', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(5_000), fc.integer({ min: 1, max: 5_000 }))), (periods) => {
+        const share = new BusyShare();
+        let spentMs = 0;
+        for (const [busyMs, intervalMs] of periods) {
+          const percent = share.next(busyMs, intervalMs);
+          expect(percent).toBeGreaterThanOrEqual(0);
+          expect(percent).toBeLessThanOrEqual(100);
+          spentMs += (percent * intervalMs) / 100;
+        }
+        expect(spentMs).toBeLessThanOrEqual(periods.reduce((sum, [busyMs]) => sum + busyMs, 0) + 1e-6);
+      }),
+    );
+  });
+});
