@@ -1,9 +1,7 @@
-import { AgentError } from '../../src/errors.ts';
 import type { Clock } from '../../src/host.ts';
 import type { DiskStore } from './disk-store.ts';
 import type { OtlpRequest } from './record.ts';
 import type { Extent, SegmentLog } from './segment-log.ts';
-import type { OtlpTelemetry } from './telemetry.ts';
 
 /** A request in the queue: in memory, on disk (then with its place there), or both. */
 export interface QueueEntry {
@@ -16,7 +14,9 @@ export interface QueueEntry {
 export interface PersisterOptions {
   readonly store: DiskStore;
   readonly clock: Clock;
-  readonly telemetry: OtlpTelemetry;
+  readonly onTroubled: (thrown: unknown) => void;
+  /** Everything there was to write is written. */
+  readonly onCaughtUp: () => void;
   /** The folder was opened; it may hold what an earlier life left behind. */
   readonly onOpened: (log: SegmentLog) => void;
   /** The oldest entry without a place on disk. */
@@ -63,11 +63,11 @@ export class Persister {
       const log = await this.#openLog();
       if (log === undefined) return;
       for (let entry = this.#options.nextEntry(); entry !== undefined; entry = this.#options.nextEntry()) await this.#write(log, entry);
-      if (!this.#isWorking) this.#options.telemetry.queueDurable();
       this.#isWorking = true;
+      this.#options.onCaughtUp();
     } catch (thrown) {
       this.#isWorking = false;
-      this.#options.telemetry.queueTroubled(queueError(thrown));
+      this.#options.onTroubled(thrown);
     } finally {
       this.#run = undefined;
     }
@@ -104,8 +104,4 @@ export class Persister {
     this.#syncedAtMs = nowMs;
     await log.sync();
   }
-}
-
-export function queueError(thrown: unknown): AgentError {
-  return AgentError.from(thrown, 'export_retryable', 'otlp');
 }

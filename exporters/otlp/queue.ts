@@ -1,11 +1,12 @@
 import { withDeadline } from '../../src/deadline.ts';
+import { AgentError } from '../../src/errors.ts';
 import { errnoName } from '../../src/file-error.ts';
 import type { Clock } from '../../src/host.ts';
 import { DiskStore } from './disk-store.ts';
 import { nodeFileSystem } from './file-system.ts';
 import type { QueueFileSystem } from './file-system.ts';
 import type { OtlpQueueOptions } from './options.ts';
-import { Persister, queueError } from './persister.ts';
+import { Persister } from './persister.ts';
 import type { QueueEntry } from './persister.ts';
 import { recordBytes } from './record.ts';
 import type { OtlpRequest } from './record.ts';
@@ -49,11 +50,13 @@ export class RequestQueue {
   #requests = 0;
   #points = 0;
   #readFailures = 0;
+  /** Whether telemetry was told last that the folder works. */
+  #isKnownToWork = false;
   #isClosed = false;
 
   constructor(options: RequestQueueOptions) {
     this.#options = options;
-    const { clock, limits, telemetry, files = nodeFileSystem } = options;
+    const { clock, limits, files = nodeFileSystem } = options;
     this.#anchor = { wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() };
     if (limits.directory === undefined) return;
     const store = new DiskStore({ directory: limits.directory, maxBytes: limits.maxBytes, files, clock, observer: this.#observer() });
@@ -61,7 +64,8 @@ export class RequestQueue {
     this.#persister = new Persister({
       store,
       clock,
-      telemetry,
+      onTroubled: (thrown) => this.#troubled(thrown),
+      onCaughtUp: () => this.#caughtUp(),
       onOpened: (log) => this.#welcome(log),
       nextEntry: () => this.#memory.find(({ extent }) => extent === undefined),
       onWritten: (entry) => this.#written(entry),
@@ -132,7 +136,7 @@ export class RequestQueue {
       await this.#store?.log?.sync();
       await this.#store?.close();
     } catch (thrown) {
-      this.#options.telemetry.queueTroubled(queueError(thrown));
+      this.#troubled(thrown);
     }
   }
 
@@ -169,7 +173,7 @@ export class RequestQueue {
 
   /** A file that stays unreadable must not hold up what comes after it for ever. */
   async #readFailed(log: SegmentLog, thrown: unknown): Promise<void> {
-    this.#options.telemetry.queueTroubled(queueError(thrown));
+    this.#troubled(thrown);
     if (OUT_OF_RESOURCES.has(errnoName(thrown))) return;
     this.#readFailures += 1;
     if (this.#readFailures < MAX_READ_FAILURES) return;
@@ -220,12 +224,22 @@ export class RequestQueue {
     if (waiting.requests > 0) this.#options.onAdded();
   }
 
+  #troubled(thrown: unknown): void {
+    this.#isKnownToWork = false;
+    this.#options.telemetry.queueTroubled(AgentError.from(thrown, 'export_retryable', 'otlp'));
+  }
+
+  #caughtUp(): void {
+    if (!this.#isKnownToWork) this.#options.telemetry.queueDurable();
+    this.#isKnownToWork = true;
+  }
+
   #observer(): SegmentLogObserver {
     const { telemetry } = this.#options;
     return {
       lost: (segment, requests, points, reason) => this.#lost(segment, requests, points, reason),
       damaged: (_file, places) => telemetry.queueDamaged(places),
-      troubled: (thrown) => telemetry.queueTroubled(queueError(thrown)),
+      troubled: (thrown) => this.#troubled(thrown),
     };
   }
 

@@ -49,9 +49,9 @@ export interface OtlpTelemetry {
   attemptFailed(points: number, error: AgentError): void;
   /** Damaged places in queue files; how many points they held can be unknown. */
   queueDamaged(places: number): void;
-  /** The queue's folder stopped working, or the operating system refused something of lesser weight. */
+  /** The queue's folder failed: requests may be in memory only. Told for each failure. */
   queueTroubled(error: AgentError): void;
-  /** The queue's folder works, for the first time or again. */
+  /** Everything is on disk, for the first time or again after trouble. */
   queueDurable(): void;
 }
 

@@ -1,0 +1,159 @@
+import { copyFileSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HeaderSource, TlsSource } from '../../../exporters/otlp/credentials.ts';
+import { HttpTransport } from '../../../exporters/otlp/http-transport.ts';
+import type { OtlpTls } from '../../../exporters/otlp/options.ts';
+import { systemClock } from '../../../src/host.ts';
+import { silentLogger } from '../../../src/log.ts';
+import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
+import { certificatePath, certificateText } from '../../support/web-configs.ts';
+
+const REQUEST = {
+  body: Buffer.from('body'),
+  points: 1,
+  contentType: 'application/x-protobuf',
+  contentEncoding: 'none',
+  enqueuedAtMs: 0,
+} as const;
+
+let directory = '';
+const open: AsyncDisposable[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'otlp-credentials-'));
+});
+
+afterEach(async () => {
+  for (const one of open.splice(0).toReversed()) await one[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
+});
+
+/** Replaces a file as Kubernetes does, by renaming; the time stamp can be that of the file before. */
+function replace(path: string, write: (to: string) => void, mtime?: Date): void {
+  const fresh = `${path}.new`;
+  write(fresh);
+  if (mtime !== undefined) utimesSync(fresh, mtime, mtime);
+  renameSync(fresh, path);
+}
+
+describe('HeaderSource', () => {
+  it('reads a value from its file, again when it changed, without the line end', async () => {
+    const path = join(directory, 'token');
+    writeFileSync(path, 'Bearer one\n');
+    const headers = new HeaderSource({ Authorization: { file: path }, 'X-Tenant': 'a', 'X-Key': { reveal: () => 'k' } }, silentLogger);
+    expect(await headers.current()).toEqual({ authorization: 'Bearer one', 'x-tenant': 'a', 'x-key': 'k' });
+    const sameTime = new Date();
+    utimesSync(path, sameTime, sameTime);
+    await headers.current();
+    replace(path, (to) => writeFileSync(to, 'Bearer two\n'), sameTime);
+    expect(await headers.current()).toMatchObject({ authorization: 'Bearer two' });
+  });
+
+  it('keeps the last value while the file is away', async () => {
+    const path = join(directory, 'token');
+    writeFileSync(path, 'one');
+    const headers = new HeaderSource({ authorization: { file: path } }, silentLogger);
+    await headers.current();
+    rmSync(path);
+    expect(await headers.current()).toEqual({ authorization: 'one' });
+    writeFileSync(path, 'two');
+    expect(await headers.current()).toEqual({ authorization: 'two' });
+  });
+
+  it('rejects while there has never been a value', async () => {
+    const headers = new HeaderSource({ authorization: { file: join(directory, 'none') } }, silentLogger);
+    await expect(headers.current()).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('TlsSource', () => {
+  it('is the same object until a file changes', async () => {
+    const caFile = join(directory, 'ca.crt');
+    copyFileSync(certificatePath('server.crt'), caFile);
+    const tls = new TlsSource({ caFile, serverName: 'localhost' }, silentLogger);
+    const first = await tls.current();
+    expect(first).toMatchObject({ minVersion: 'TLSv1.2', servername: 'localhost' });
+    expect(await tls.current()).toBe(first);
+    replace(caFile, (to) => copyFileSync(certificatePath('server-renewed.crt'), to));
+    expect(await tls.current()).not.toBe(first);
+  });
+});
+
+describe('a destination with TLS', () => {
+  async function start(server: { readonly clientCa?: string; readonly name?: string } = {}): Promise<MisbehavingOtlpServer> {
+    const name = server.name ?? 'server';
+    const started = await MisbehavingOtlpServer.start({
+      cert: certificateText(`${name}.crt`),
+      key: certificateText(`${name}.key`),
+      ...(server.clientCa === undefined ? {} : { ca: certificateText(server.clientCa), requestCert: true, rejectUnauthorized: true }),
+    });
+    open.push(started);
+    return started;
+  }
+
+  async function send(server: MisbehavingOtlpServer, tls: OtlpTls, transport = transportTo(server, tls)): Promise<string> {
+    const verdict = await transport.send(REQUEST, new AbortController().signal);
+    return verdict.kind === 'accepted' ? 'accepted' : verdict.error.message;
+  }
+
+  function transportTo(server: MisbehavingOtlpServer, tls: OtlpTls): HttpTransport {
+    const transport = new HttpTransport({
+      endpoint: server.url,
+      headers: new HeaderSource({}, silentLogger),
+      tls: new TlsSource(tls, silentLogger),
+      timeoutMs: 5000,
+      userAgent: 'neuron-otel/test',
+      clock: systemClock,
+    });
+    open.push({ [Symbol.asyncDispose]: () => transport.close() });
+    return transport;
+  }
+
+  it('is trusted only with the right authority', async () => {
+    const server = await start();
+    expect(await send(server, { caFile: certificatePath('server.crt') })).toBe('accepted');
+    expect(await send(server, {})).toBe('no response: DEPTH_ZERO_SELF_SIGNED_CERT');
+    expect(await send(server, { caFile: certificatePath('other-ca.crt') })).toBe('no response: DEPTH_ZERO_SELF_SIGNED_CERT');
+    expect(await send(server, { insecureSkipVerify: true })).toBe('accepted');
+  });
+
+  it('must have the expected name', async () => {
+    const server = await start();
+    const caFile = certificatePath('server.crt');
+    expect(await send(server, { caFile, serverName: 'localhost' })).toBe('accepted');
+    expect(await send(server, { caFile, serverName: 'elsewhere' })).toBe('no response: ERR_TLS_CERT_ALTNAME_INVALID');
+  });
+
+  it('is shown a client certificate', async () => {
+    const server = await start({ clientCa: 'ca.crt' });
+    const caFile = certificatePath('server.crt');
+    const client = { caFile, certFile: certificatePath('client.crt'), keyFile: certificatePath('client.key') };
+    expect(await send(server, client)).toBe('accepted');
+    const stranger = { caFile, certFile: certificatePath('stranger.crt'), keyFile: certificatePath('stranger.key') };
+    expect(await send(server, stranger)).toMatch(/^no response/);
+    expect(await send(server, { caFile })).toMatch(/^no response/);
+  });
+
+  it('is connected to with the new files once they changed', async () => {
+    const server = await start({ clientCa: 'ca.crt' });
+    const certFile = join(directory, 'client.crt');
+    const keyFile = join(directory, 'client.key');
+    copyFileSync(certificatePath('stranger.crt'), certFile);
+    copyFileSync(certificatePath('stranger.key'), keyFile);
+    const tls = { caFile: certificatePath('server.crt'), certFile, keyFile };
+    const transport = transportTo(server, tls);
+    expect(await send(server, tls, transport)).toMatch(/^no response/);
+    replace(certFile, (to) => copyFileSync(certificatePath('client.crt'), to));
+    // Certificate and key do not belong together for a moment.
+    expect(await send(server, tls, transport)).toMatch(/^no response/);
+    replace(keyFile, (to) => copyFileSync(certificatePath('client.key'), to));
+    expect(await send(server, tls, transport)).toBe('accepted');
+    expect(await send(server, tls, transport)).toBe('accepted');
+    const before = server.connections;
+    replace(certFile, (to) => copyFileSync(certificatePath('client.crt'), to));
+    expect(await send(server, tls, transport)).toBe('accepted');
+    expect(server.connections).toBe(before + 1);
+  });
+});
