@@ -12,7 +12,7 @@ import { DEFAULT_STRATEGY, escapesNames } from './naming.ts';
 import type { PageFormat } from './negotiation.ts';
 import { Pages } from './pages.ts';
 import type { PageEncoder } from './pages.ts';
-import { readProcessFacts } from './process-exposition.ts';
+import { readProcessFacts } from './process-part.ts';
 import { ProtobufPageEncoder } from './protobuf.ts';
 import { TextPageEncoder } from './text.ts';
 import { formatListenAddress } from './web/listen-address.ts';

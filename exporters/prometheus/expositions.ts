@@ -1,12 +1,12 @@
 import type { EscapingScheme } from './escaping.ts';
-import { JoinedExposition } from './exposition.ts';
-import type { Exposition } from './exposition.ts';
-import { LegacyExposition } from './legacy-exposition.ts';
+import { Exposition } from './exposition.ts';
+import type { ExpositionPart } from './exposition.ts';
+import { LegacyPart } from './legacy-part.ts';
 import { DEFAULT_STRATEGY } from './naming.ts';
 import type { TranslationStrategy } from './naming.ts';
-import { OtelExposition } from './otel-exposition.ts';
-import { ProcessExposition } from './process-exposition.ts';
-import type { ProcessFacts } from './process-exposition.ts';
+import { OtelPart } from './otel-part.ts';
+import { ProcessPart } from './process-part.ts';
+import type { ProcessFacts } from './process-part.ts';
 
 /** `otel`: the agent's own names; `legacy`: those of neuron-monitor-prometheus.py; `both`: all of them on one page. */
 export type Naming = 'otel' | 'legacy' | 'both';
@@ -36,20 +36,18 @@ export interface ExpositionOptions {
 /** `processFacts` adds the `process_*` families to legacy pages. */
 export function newExposition(escaping: EscapingScheme, options: ExpositionOptions, processFacts?: () => ProcessFacts): Exposition {
   const naming = options.naming ?? 'otel';
-  const parts: Exposition[] = [];
-  if (naming !== 'legacy') parts.push(newOtelExposition(escaping, options));
+  const parts: ExpositionPart[] = [];
+  if (naming !== 'legacy') parts.push(newOtelPart(escaping, options));
   if (naming !== 'otel') {
-    if (processFacts !== undefined) parts.push(new ProcessExposition(processFacts));
-    parts.push(
-      new LegacyExposition({ podLabels: options.legacy?.podLabels ?? false, processLabel: options.legacy?.processLabel ?? false }),
-    );
+    const { podLabels = false, processLabel = false } = options.legacy ?? {};
+    if (processFacts !== undefined) parts.push(new ProcessPart(processFacts));
+    parts.push(new LegacyPart({ podLabels, processLabel }));
   }
-  const [only, ...others] = parts;
-  return only === undefined || others.length > 0 ? new JoinedExposition(parts) : only;
+  return new Exposition(parts);
 }
 
-function newOtelExposition(escaping: EscapingScheme, options: ExpositionOptions): OtelExposition {
-  return new OtelExposition({
+function newOtelPart(escaping: EscapingScheme, options: ExpositionOptions): OtelPart {
+  return new OtelPart({
     strategy: options.strategy ?? DEFAULT_STRATEGY,
     escaping,
     scopeLabels: options.scopeLabels ?? false,

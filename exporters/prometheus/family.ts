@@ -11,43 +11,54 @@ export interface Family {
   readonly help: string;
   /** Unit as a word; empty when the name does not end in it. */
   readonly unit: string;
-  readonly series: Series[];
+  readonly series: readonly Series[];
   /** How numbers are spelled: as Go does, or as the AWS script's Python client does. */
   readonly numbers: 'go' | 'python';
-  /** Text 0.0.4 shows creation times as a gauge family of their own, as the AWS script's Python client does. */
-  readonly createdFamily: boolean;
+  /**
+   * Whether series know when they began: `samples` shows it where the format has a place for it, `family` also in text 0.0.4, as
+   * a gauge family of its own, as the AWS script's Python client does.
+   */
+  readonly created: 'unknown' | 'samples' | 'family';
 }
 
-/** The series of one label set. Cells are the numbers that a page prints for it, in the order of its lines. */
+/** The series of one label set. Its numbers stand in the cells of the exposition, from `cell` on. */
 export interface Series {
   /** `a="b",c="d"`, escaped, without braces. */
   readonly labelText: string;
-  readonly createdSeconds: number;
   /** Upper bounds of a histogram's buckets, `+Inf` left out; undefined for a single number. */
   readonly bounds: readonly number[] | undefined;
-  /** The number itself; or for a histogram the cumulative bucket counts with `+Inf`, then sum, then count. */
-  cell(index: number): number;
+  /**
+   * Place of the first number: the number itself; or of a histogram the cumulative bucket counts with `+Inf`, the sum, the count.
+   * The creation time follows where the family has one, in seconds.
+   */
+  cell: number;
+}
+
+/** Numbers of one series, the creation time left out. */
+export function numberCount({ bounds }: Series): number {
+  return bounds === undefined ? 1 : bounds.length + 3;
+}
+
+/** Cells of one series. */
+export function cellCount({ created }: Family, series: Series): number {
+  return numberCount(series) + (created === 'unknown' ? 0 : 1);
 }
 
 /** One number. */
 export class NumberSeries implements Series {
   readonly labelText: string;
   readonly bounds = undefined;
-  value = 0;
-  createdSeconds = 0;
+  readonly hasCreated: boolean;
+  cell = -1;
 
-  constructor(labelText: string) {
+  constructor(labelText: string, { hasCreated }: { readonly hasCreated: boolean }) {
     this.labelText = labelText;
+    this.hasCreated = hasCreated;
   }
 
-  cell(): number {
-    return this.value;
-  }
-
-  /** Takes the current value of a point; true when the lines of this series changed their shape. */
-  take(value: unknown, startTime: HrTime): boolean {
-    if (typeof value === 'number') this.value = value;
-    this.createdSeconds = secondsOf(startTime);
+  take(value: unknown, startTime: HrTime, cells: Float64Array): boolean {
+    if (typeof value === 'number') cells[this.cell] = value;
+    if (this.hasCreated) cells[this.cell + 1] = secondsOf(startTime);
     return false;
   }
 }
@@ -56,33 +67,28 @@ export class NumberSeries implements Series {
 export class HistogramSeries implements Series {
   readonly labelText: string;
   bounds: readonly number[] = [];
-  createdSeconds = 0;
+  cell = -1;
   /** Present when the point is an exponential histogram: scrapers that take native histograms get this. */
   native: ExponentialHistogram | undefined;
-  #cumulativeCounts: readonly number[] = [0];
-  #sum = 0;
-  #count = 0;
 
   constructor(labelText: string) {
     this.labelText = labelText;
   }
 
-  cell(index: number): number {
-    if (index <= this.bounds.length) return this.#cumulativeCounts[index] ?? this.#count;
-    return index === this.bounds.length + 1 ? this.#sum : this.#count;
-  }
-
-  take(value: unknown, startTime: HrTime): boolean {
-    this.createdSeconds = secondsOf(startTime);
+  /** Writes the cells; true when the bounds are others now, and the cells are too many or too few. */
+  take(value: unknown, startTime: HrTime, cells: Float64Array): boolean {
     if (!isHistogram(value)) return false;
-    this.#sum = value.sum ?? Number.NaN;
-    this.#count = value.count;
     const { boundaries, cumulativeCounts } = classicBuckets(value);
-    this.#cumulativeCounts = cumulativeCounts;
     this.native = 'scale' in value ? value : undefined;
-    const changed = boundaries.length !== this.bounds.length || boundaries.some((bound, index) => bound !== this.bounds[index]);
-    if (changed) this.bounds = [...boundaries];
-    return changed;
+    const isReshaped = boundaries.length !== this.bounds.length || boundaries.some((bound, index) => bound !== this.bounds[index]);
+    if (isReshaped) this.bounds = [...boundaries];
+    if (isReshaped || this.cell < 0) return isReshaped;
+    for (let index = 0; index <= boundaries.length; index += 1) cells[this.cell + index] = cumulativeCounts[index] ?? value.count;
+    const after = this.cell + boundaries.length + 1;
+    cells[after] = value.sum ?? Number.NaN;
+    cells[after + 1] = value.count;
+    cells[after + 2] = secondsOf(startTime);
+    return false;
   }
 }
 
@@ -92,11 +98,16 @@ interface ClassicBuckets {
 }
 
 function classicBuckets(value: Histogram | ExponentialHistogram): ClassicBuckets {
-  if ('classicBuckets' in value && typeof value.classicBuckets === 'function') return value.classicBuckets() as ClassicBuckets;
+  if (hasClassicBuckets(value)) return value.classicBuckets();
   if ('scale' in value) return { boundaries: [], cumulativeCounts: [value.count] };
   let total = 0;
   const boundaries = value.buckets.boundaries.filter((bound) => bound !== Number.POSITIVE_INFINITY);
   return { boundaries, cumulativeCounts: value.buckets.counts.slice(0, boundaries.length).map((count) => (total += count)) };
+}
+
+/** As `PercentileHistogram` has them. */
+function hasClassicBuckets(value: object): value is { classicBuckets(): ClassicBuckets } {
+  return 'classicBuckets' in value && typeof value.classicBuckets === 'function';
 }
 
 function isHistogram(value: unknown): value is Histogram | ExponentialHistogram {

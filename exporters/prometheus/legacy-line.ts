@@ -14,25 +14,23 @@ const MAX_REMEMBERED = 64;
 export class LegacyLine implements Series {
   readonly labelText: string;
   readonly bounds = undefined;
-  createdSeconds = Number.POSITIVE_INFINITY;
+  cell = -1;
   readonly #fold: Fold;
   readonly #cap: number;
+  readonly #hasCreated: boolean;
   readonly #contributions: Contribution[] = [];
   readonly #ended = new Map<Attributes, number>();
   #forgotten = 0;
-  #value = 0;
+  #createdSeconds = Number.POSITIVE_INFINITY;
   #sum = 0;
   #contributors = 0;
   #lastContributor: Resource | undefined;
 
-  constructor(labelText: string, fold: Fold, cap: number | undefined) {
+  constructor(labelText: string, options: { readonly fold: Fold; readonly cap: number | undefined; readonly hasCreated: boolean }) {
     this.labelText = labelText;
-    this.#fold = fold;
-    this.#cap = cap ?? Number.POSITIVE_INFINITY;
-  }
-
-  cell(): number {
-    return this.#value;
+    this.#fold = options.fold;
+    this.#cap = options.cap ?? Number.POSITIVE_INFINITY;
+    this.#hasCreated = options.hasCreated;
   }
 
   join(contribution: Contribution): void {
@@ -44,7 +42,7 @@ export class LegacyLine implements Series {
     for (const value of this.#ended.values()) this.#sum += value;
     this.#contributors = 0;
     this.#lastContributor = undefined;
-    this.createdSeconds = Number.POSITIVE_INFINITY;
+    this.#createdSeconds = Number.POSITIVE_INFINITY;
   }
 
   /** Points of one process are always added: the mapping folds them into one series. */
@@ -52,12 +50,14 @@ export class LegacyLine implements Series {
     this.#sum += value;
     if (this.#lastContributor !== contributor) this.#contributors += 1;
     this.#lastContributor = contributor;
-    this.createdSeconds = Math.min(this.createdSeconds, secondsOf(startTime));
+    this.#createdSeconds = Math.min(this.#createdSeconds, secondsOf(startTime));
   }
 
-  end(): void {
+  /** Writes what came together since `begin`. */
+  end(cells: Float64Array): void {
     const value = this.#fold === 'mean' && this.#contributors > 1 ? this.#sum / this.#contributors : this.#sum;
-    this.#value = Math.min(value, this.#cap);
+    cells[this.cell] = Math.min(value, this.#cap);
+    if (this.#hasCreated) cells[this.cell + 1] = this.#createdSeconds;
   }
 
   /** Takes over what the line of the same labels had from contributors that are not here any more. */
@@ -68,12 +68,10 @@ export class LegacyLine implements Series {
     this.#forgotten = before.#forgotten;
     for (const [attributes, value] of [...before.#ended, ...endedNow]) if (!present.has(attributes)) this.#ended.set(attributes, value);
     for (const [attributes, value] of this.#ended) {
-      this.#sum += value;
-      if (this.#ended.size <= MAX_REMEMBERED) continue;
+      if (this.#ended.size <= MAX_REMEMBERED) break;
       this.#ended.delete(attributes);
       this.#forgotten += value;
     }
-    this.#sum += before.#forgotten;
   }
 }
 

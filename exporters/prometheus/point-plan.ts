@@ -2,6 +2,8 @@ import type { Attributes, HrTime } from '@opentelemetry/api';
 import type { InstrumentationScope } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
 import type { MetricData, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { Refresh } from './exposition.ts';
+import { NumberSeries } from './family.ts';
 
 /** A point of any kind, as far as a page needs it. */
 export interface AnyPoint {
@@ -12,8 +14,8 @@ export interface AnyPoint {
 
 /** Where the value of a point goes. */
 export interface PointSink {
-  /** True when the lines that show the value changed their shape. */
-  take(value: unknown, startTime: HrTime): boolean;
+  /** True when the cells are too many or too few for the value. */
+  take(value: unknown, startTime: HrTime, cells: Float64Array): boolean;
 }
 
 /** Where a point comes from. */
@@ -38,29 +40,35 @@ export class PointPlan {
   #pointCounts: number[] = [];
   #attributes: Attributes[] = [];
   #sinks: (PointSink | undefined)[] = [];
+  /** For each point its cell, when that is all there is to it, and the start time that is already in place. */
+  #cells = new Int32Array(0);
+  #startTimes: (HrTime | undefined)[] = [];
+  #written: Float64Array | undefined;
 
-  /** Moves the values of a collection into their sinks; false when the collection has other points than the plan. */
-  refresh(collection: readonly ResourceMetrics[]): 'same' | 'reshaped' | 'other' {
+  /** Moves the values of a collection to their sinks. */
+  refresh(collection: readonly ResourceMetrics[], cells: Float64Array): Refresh {
+    if (cells !== this.#written) this.#prepare(cells);
     let resources = 0;
     let scopes = 0;
     let metrics = 0;
     let points = 0;
-    let reshaped = false;
+    let isReshaped = false;
     for (const { resource, scopeMetrics } of collection) {
       if (this.#resources[resources++] !== resource) return 'other';
       for (const { scope, metrics: metricData } of scopeMetrics) {
         if (this.#scopes[scopes++] !== scope) return 'other';
-        for (const { descriptor, dataPoints } of metricData) {
+        for (const metric of metricData) {
+          const { descriptor, dataPoints } = metric;
           if (this.#descriptors[metrics] !== descriptor || this.#pointCounts[metrics++] !== dataPoints.length) return 'other';
-          for (const point of dataPoints) {
-            if (!this.#isSame(points, point.attributes)) return 'other';
-            if (this.#sinks[points++]?.take(point.value, point.startTime) === true) reshaped = true;
-          }
+          const outcome = this.#move(dataPoints, points, cells);
+          if (outcome === 'other') return 'other';
+          isReshaped ||= outcome === 'reshaped';
+          points += dataPoints.length;
         }
       }
     }
     if (resources !== this.#resources.length || scopes !== this.#scopes.length || metrics !== this.#descriptors.length) return 'other';
-    return reshaped ? 'reshaped' : 'same';
+    return isReshaped ? 'reshaped' : 'same';
   }
 
   /** Learns a collection anew. */
@@ -71,6 +79,7 @@ export class PointPlan {
     this.#pointCounts = [];
     this.#attributes = [];
     this.#sinks = [];
+    this.#written = undefined;
     for (const [index, { resource, scopeMetrics }] of collection.entries()) {
       this.#resources.push(resource);
       for (const { scope, metrics } of scopeMetrics) {
@@ -85,16 +94,37 @@ export class PointPlan {
     this.#descriptors.push(descriptor);
     this.#pointCounts.push(dataPoints.length);
     for (const point of dataPoints) {
-      const sink = bind(point, origin);
-      sink?.take(point.value, point.startTime);
       this.#attributes.push(point.attributes);
-      this.#sinks.push(sink);
+      this.#sinks.push(bind(point, origin));
     }
+  }
+
+  /** Cells were assigned anew: nothing that was written is there any more. */
+  #prepare(cells: Float64Array): void {
+    this.#cells = Int32Array.from(this.#sinks, (sink) => (sink instanceof NumberSeries ? sink.cell : -1));
+    this.#startTimes = this.#sinks.map(() => undefined);
+    this.#written = cells;
+  }
+
+  #move(dataPoints: readonly AnyPoint[], first: number, cells: Float64Array): Refresh {
+    let isReshaped = false;
+    let index = first;
+    for (const { attributes, value, startTime } of dataPoints) {
+      if (this.#attributes[index] !== attributes && !this.#isSame(index, attributes)) return 'other';
+      const cell = this.#cells[index] ?? -1;
+      if (cell >= 0 && startTime === this.#startTimes[index] && typeof value === 'number') {
+        cells[cell] = value;
+      } else if (this.#sinks[index]?.take(value, startTime, cells) === true) {
+        isReshaped = true;
+      }
+      this.#startTimes[index] = startTime;
+      index += 1;
+    }
+    return isReshaped ? 'reshaped' : 'same';
   }
 
   #isSame(index: number, attributes: Attributes): boolean {
     const known = this.#attributes[index];
-    if (known === attributes) return true;
     if (known === undefined || !haveSameContent(known, attributes)) return false;
     this.#attributes[index] = attributes;
     return true;

@@ -1,6 +1,6 @@
 import { BYTES, FIXED64, ProtobufWriter, VARINT, sizeNested } from '../../src/protobuf-writer.ts';
 import type { Exposition } from './exposition.ts';
-import { HistogramSeries } from './family.ts';
+import { HistogramSeries, numberCount } from './family.ts';
 import type { Family, Series } from './family.ts';
 import { parseLabels } from './labels.ts';
 import { ZERO_THRESHOLD, nativeBuckets } from './native-histogram.ts';
@@ -35,63 +35,67 @@ export class ProtobufPageEncoder implements PageEncoder {
   readonly #family = new ProtobufWriter(64 * 1024);
   readonly #known = new WeakMap<Series, SeriesBytes>();
 
-  encode({ families }: Exposition): Uint8Array {
+  encode({ families, cells }: Exposition): Uint8Array {
     this.#page.clear();
     for (const family of families) {
       this.#family.clear();
-      this.#writeFamily(family);
+      this.#writeFamily(family, cells);
       this.#page.lengthAndBytes(this.#family.bytes);
     }
     return this.#page.take();
   }
 
-  #writeFamily(family: Family): void {
+  #writeFamily(family: Family, cells: Float64Array): void {
     const out = this.#family;
     out.string(FAMILY.name, family.name);
     out.string(FAMILY.help, family.help);
     out.tag(FAMILY.type, VARINT);
     out.varint(TYPE[family.type]);
-    for (const series of family.series) this.#writeMetric(out, family, series);
+    for (const series of family.series) this.#writeMetric(family, series, cells);
     if (family.unit !== '') out.string(FAMILY.unit, family.unit);
   }
 
-  #writeMetric(out: ProtobufWriter, family: Family, series: Series): void {
-    const { labels, created } = this.#bytesOf(series);
+  #writeMetric(family: Family, series: Series, cells: Float64Array): void {
+    const out = this.#family;
+    const { labels, created } = this.#bytesOf(family, series, cells);
     if (family.type === 'histogram') {
       out.message(FAMILY.metric, () => {
         out.raw(labels);
-        out.message(METRIC.histogram, () => writeHistogram(out, series, created));
+        out.message(METRIC.histogram, () => writeHistogram(out, series, cells, created));
       });
       return;
     }
     const isCounter = family.type === 'counter';
-    const numberSize = DOUBLE_FIELD_BYTES + (isCounter ? sizeNested(created.length) : 0);
+    const numberSize = DOUBLE_FIELD_BYTES + (created.length === 0 ? 0 : sizeNested(created.length));
     out.tag(FAMILY.metric, BYTES);
     out.varint(labels.length + sizeNested(numberSize));
     out.raw(labels);
     out.tag(isCounter ? METRIC.counter : METRIC.gauge, BYTES);
     out.varint(numberSize);
     out.tag(NUMBER.value, FIXED64);
-    out.double(series.cell(0));
-    if (!isCounter) return;
+    out.double(cells[series.cell] ?? Number.NaN);
+    if (created.length === 0) return;
     out.tag(NUMBER.created, BYTES);
     out.lengthAndBytes(created);
   }
 
-  #bytesOf(series: Series): SeriesBytes {
+  #bytesOf(family: Family, series: Series, cells: Float64Array): SeriesBytes {
+    const createdSeconds = family.created === 'unknown' ? undefined : cells[series.cell + numberCount(series)];
     const known = this.#known.get(series);
-    if (known?.createdSeconds === series.createdSeconds) return known;
-    const { createdSeconds } = series;
-    const bytes = { labels: known?.labels ?? encodeLabels(series.labelText), createdSeconds, created: encodeTimestamp(createdSeconds) };
+    if (known !== undefined && known.createdSeconds === createdSeconds) return known;
+    const created = createdSeconds === undefined ? NO_BYTES : encodeTimestamp(createdSeconds);
+    const bytes = { labels: known?.labels ?? encodeLabels(series.labelText), createdSeconds, created };
     this.#known.set(series, bytes);
     return bytes;
   }
 }
 
+const NO_BYTES = new Uint8Array();
+
 /** What of a series stays the same from page to page. */
 interface SeriesBytes {
   readonly labels: Uint8Array;
-  readonly createdSeconds: number;
+  readonly createdSeconds: number | undefined;
   readonly created: Uint8Array;
 }
 
@@ -109,21 +113,23 @@ function encodeLabels(text: string): Uint8Array {
   return out.take();
 }
 
-function writeHistogram(out: ProtobufWriter, series: Series, created: Uint8Array): void {
+function writeHistogram(out: ProtobufWriter, series: Series, cells: Float64Array, created: Uint8Array): void {
   const bounds = series.bounds ?? [];
+  const number = (offset: number): number => cells[series.cell + offset] ?? Number.NaN;
   out.tag(HISTOGRAM.sampleCount, VARINT);
-  out.varint(series.cell(bounds.length + 2));
+  out.varint(number(bounds.length + 2));
   out.tag(HISTOGRAM.sampleSum, FIXED64);
-  out.double(series.cell(bounds.length + 1));
+  out.double(number(bounds.length + 1));
   for (const [index, bound] of [...bounds, Number.POSITIVE_INFINITY].entries()) {
     out.message(HISTOGRAM.bucket, () => {
       out.tag(BUCKET.cumulativeCount, VARINT);
-      out.varint(series.cell(index));
+      out.varint(number(index));
       out.tag(BUCKET.upperBound, FIXED64);
       out.double(bound);
     });
   }
   if (series instanceof HistogramSeries) writeNative(out, series);
+  if (created.length === 0) return;
   out.tag(HISTOGRAM.created, BYTES);
   out.lengthAndBytes(created);
 }

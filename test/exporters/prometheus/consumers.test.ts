@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { newExposition } from '../../../exporters/prometheus/expositions.ts';
-import { readProcessFacts } from '../../../exporters/prometheus/process-exposition.ts';
+import { readProcessFacts } from '../../../exporters/prometheus/process-part.ts';
 import { TextPageEncoder } from '../../../exporters/prometheus/text.ts';
 import { replayFixture } from '../../support/replay.ts';
 import { familyTypes, parsePage } from './support/parse.ts';
@@ -95,7 +95,7 @@ describe("CloudWatch's scrapers of neuron-monitor", () => {
   it('keep what Container Insights needs', async () => {
     const samples = parsePage(await legacyPage('trn1-same-tag'));
     const kept = new Set(samples.map(({ name }) => name).filter((name) => KEEP_CLASSIC.test(name)));
-    expect([...DATADOG.map(([name]) => name)].filter((name) => !kept.has(name) && !name.startsWith('process_'))).toEqual(['instance_info']);
+    expect(DATADOG.map(([name]) => name).filter((name) => !kept.has(name) && !name.startsWith('process_'))).toEqual(['instance_info']);
     const keptByOtel = new Set([...kept].filter((name) => KEEP_OTEL.test(name)));
     for (const family of [
       'neuroncore_utilization_ratio',

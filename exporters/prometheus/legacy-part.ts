@@ -4,7 +4,7 @@ import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { definitionOf } from '../../src/metric-table.ts';
 import type { LegacyMapping, MetricDefinition } from '../../src/metric-table.ts';
 import { METRIC_GROUPS } from '../../src/report.ts';
-import type { Exposition } from './exposition.ts';
+import type { ExpositionPart, Refresh } from './exposition.ts';
 import type { Family } from './family.ts';
 import { renderLabels } from './labels.ts';
 import { Contribution, Contributions, LegacyLine } from './legacy-line.ts';
@@ -12,7 +12,7 @@ import type { Fold } from './legacy-line.ts';
 import { PointPlan } from './point-plan.ts';
 import type { AnyPoint, PointOrigin, PointSink } from './point-plan.ts';
 
-export interface LegacyExpositionOptions {
+export interface LegacyPartOptions {
   /** `pod_name`, `namespace` and `container_name` on the families of Neuron processes; the script's `--enable-k8s-info`. */
   readonly podLabels: boolean;
   /** `pid` on the families of Neuron processes, which the script does not have: processes with one tag stay apart. */
@@ -39,34 +39,33 @@ const POD_LABELS: readonly (readonly [label: string, attribute: string])[] = [
 ];
 
 /**
- * The page in the names, labels and arithmetic of neuron-monitor-prometheus.py, from the `legacy` mappings of the metric tables.
+ * The families in the names, labels and arithmetic of neuron-monitor-prometheus.py, from the `legacy` mappings of the metric tables.
  * The script knows a process by its tag alone. Where several processes share a tag their counters and bytes are added, everything
  * else (ratios, latencies) is their mean; the script would show whichever came last. A counter keeps what processes that ended have
  * added while another process carries the tag on, so that it never falls.
  */
-export class LegacyExposition implements Exposition {
+export class LegacyPart implements ExpositionPart {
   families: readonly Family[] = [];
-  revision = 0;
   readonly conflicts: readonly string[] = [];
-  readonly #options: LegacyExpositionOptions;
+  readonly #options: LegacyPartOptions;
   readonly #plan = new PointPlan();
   readonly #texts = new WeakMap<Attributes, KnownText[]>();
   readonly #shared = new WeakMap<Resource, SharedLabels>();
   #families: ReadonlyMap<string, BuildingFamily> = new Map();
   #lines: readonly LegacyLine[] = [];
 
-  constructor(options: LegacyExpositionOptions) {
+  constructor(options: LegacyPartOptions) {
     this.#options = options;
   }
 
-  update(collection: readonly ResourceMetrics[]): void {
+  refresh(collection: readonly ResourceMetrics[], cells: Float64Array): Refresh {
     for (const line of this.#lines) line.begin();
-    if (this.#plan.refresh(collection) === 'other') this.#rebuild(collection);
-    for (const line of this.#lines) line.end();
+    const outcome = this.#plan.refresh(collection, cells);
+    if (outcome === 'same') for (const line of this.#lines) line.end(cells);
+    return outcome;
   }
 
-  #rebuild(collection: readonly ResourceMetrics[]): void {
-    this.revision += 1;
+  rebuild(collection: readonly ResourceMetrics[]): void {
     const before = this.#families;
     const families = new Map<string, BuildingFamily>();
     const hostResource = collection[0]?.resource;
@@ -88,7 +87,7 @@ export class LegacyExposition implements Exposition {
       const text = this.#text(point.attributes, mapping, origin, host);
       let line = family.lines.get(text);
       if (line === undefined) {
-        line = new LegacyLine(text, foldOf(definition), mapping.cap);
+        line = new LegacyLine(text, { fold: foldOf(definition), cap: mapping.cap, hasCreated: family.created !== 'unknown' });
         family.lines.set(text, line);
         family.series.push(line);
       }
@@ -144,6 +143,7 @@ interface KnownText {
 }
 
 interface BuildingFamily extends Family {
+  readonly series: LegacyLine[];
   readonly order: number;
   readonly lines: Map<string, LegacyLine>;
 }
@@ -157,7 +157,7 @@ function newFamily({ group, instrument }: MetricDefinition, { name, help }: Lega
     unit: '',
     series: [],
     numbers: 'python',
-    createdFamily: isCounter,
+    created: isCounter ? 'family' : 'unknown',
     order: METRIC_GROUPS.indexOf(group),
     lines: new Map(),
   };

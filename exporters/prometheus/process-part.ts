@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Exposition } from './exposition.ts';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { ExpositionPart, Refresh } from './exposition.ts';
 import { NumberSeries } from './family.ts';
 import type { Family, FamilyType } from './family.ts';
 
@@ -18,31 +19,38 @@ export interface ProcessFacts {
  * The `process_*` families that Prometheus client libraries add to a page, here about this agent. Dashboards and Datadog's check of
  * the AWS script know them; the `python_*` families next to them would describe an interpreter that is not there.
  */
-export class ProcessExposition implements Exposition {
+export class ProcessPart implements ExpositionPart {
   families: readonly Family[] = [];
-  revision = 0;
   readonly conflicts: readonly string[] = [];
   readonly #read: () => ProcessFacts;
-  readonly #series = new Map<string, NumberSeries>();
 
   constructor(read: () => ProcessFacts) {
     this.#read = read;
   }
 
-  update(): void {
+  refresh(_collection: readonly ResourceMetrics[], cells: Float64Array): Refresh {
     const facts = this.#read();
-    const families: Family[] = [];
-    for (const { name, type, help, value } of FAMILIES) {
+    const known = FAMILIES.filter(({ value }) => value(facts) !== undefined);
+    if (known.length !== this.families.length) return 'other';
+    for (const [index, { value }] of known.entries()) {
+      const cell = this.families[index]?.series[0]?.cell ?? -1;
       const current = value(facts);
-      if (current === undefined) continue;
-      const series = this.#series.get(name) ?? new NumberSeries('');
-      series.value = current;
-      this.#series.set(name, series);
-      families.push({ name, type, help, unit: '', series: [series], numbers: 'python', createdFamily: false });
+      if (cell >= 0 && current !== undefined) cells[cell] = current;
     }
-    if (families.length === this.families.length) return;
-    this.families = families;
-    this.revision += 1;
+    return 'same';
+  }
+
+  rebuild(): void {
+    const facts = this.#read();
+    this.families = FAMILIES.filter(({ value }) => value(facts) !== undefined).map(({ name, type, help }) => ({
+      name,
+      type,
+      help,
+      unit: '',
+      series: [new NumberSeries('', { hasCreated: false })],
+      numbers: 'python',
+      created: 'unknown',
+    }));
   }
 }
 

@@ -5,7 +5,7 @@ import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { definitionOf } from '../../src/metric-table.ts';
 import { escapeName } from './escaping.ts';
 import type { EscapingScheme } from './escaping.ts';
-import type { Exposition } from './exposition.ts';
+import type { ExpositionPart, Refresh } from './exposition.ts';
 import { HistogramSeries, NumberSeries } from './family.ts';
 import type { Family, FamilyType } from './family.ts';
 import { labelText } from './labels.ts';
@@ -24,7 +24,7 @@ export const IDENTITY_ATTRIBUTES = [
   'container.id',
 ] as const;
 
-export interface OtelExpositionOptions {
+export interface OtelPartOptions {
   readonly strategy: TranslationStrategy;
   readonly escaping: EscapingScheme;
   /** `otel_scope_name`, `otel_scope_version` and `otel_scope_schema_url` on every series. */
@@ -36,33 +36,33 @@ export interface OtelExpositionOptions {
   readonly targetInfo: boolean;
 }
 
-/** The page in OpenTelemetry's names. */
-export class OtelExposition implements Exposition {
+/** The families in OpenTelemetry's names. */
+export class OtelPart implements ExpositionPart {
   families: readonly Family[] = [];
-  revision = 0;
   conflicts: readonly string[] = [];
-  readonly #options: OtelExpositionOptions;
+  readonly #options: OtelPartOptions;
   readonly #plan = new PointPlan();
   readonly #labelNames = new Map<string, string>();
   readonly #known = new WeakMap<Attributes, KnownSeries>();
   readonly #shared = new WeakMap<Resource, Map<string, Attributes>>();
   #building = new Map<string, BuildingFamily>();
   #conflicts = new Set<string>();
+  /** Series that are always 1. */
+  #constants: NumberSeries[] = [];
 
-  constructor(options: OtelExpositionOptions) {
+  constructor(options: OtelPartOptions) {
     this.#options = options;
   }
 
-  update(collection: readonly ResourceMetrics[]): void {
-    const outcome = this.#plan.refresh(collection);
-    if (outcome === 'same') return;
-    this.revision += 1;
-    if (outcome === 'other') this.#rebuild(collection);
+  refresh(collection: readonly ResourceMetrics[], cells: Float64Array): Refresh {
+    for (const series of this.#constants) cells[series.cell] = 1;
+    return this.#plan.refresh(collection, cells);
   }
 
-  #rebuild(collection: readonly ResourceMetrics[]): void {
+  rebuild(collection: readonly ResourceMetrics[]): void {
     this.#building = new Map();
     this.#conflicts = new Set();
+    this.#constants = [];
     const [host] = collection;
     if (this.#options.targetInfo && host !== undefined) this.#addTargetInfo(host.resource);
     const bind = this.#binder();
@@ -73,8 +73,8 @@ export class OtelExposition implements Exposition {
   }
 
   #addTargetInfo(resource: Resource): void {
-    const series = new NumberSeries(labelText([resource.attributes], this.#labelName));
-    series.value = 1;
+    const series = new NumberSeries(labelText([resource.attributes], this.#labelName), { hasCreated: false });
+    this.#constants.push(series);
     const family = newFamily(escapeName('target_info', this.#options.escaping), 'info', 'Target metadata.', '');
     family.series.push(series);
     this.#building.set(family.name, family);
@@ -99,7 +99,7 @@ export class OtelExposition implements Exposition {
     let known = this.#known.get(attributes);
     if (known?.shared !== shared || known.family !== family.name) {
       const text = labelText([attributes, shared], this.#labelName);
-      known = { family: family.name, shared, series: family.type === 'histogram' ? new HistogramSeries(text) : new NumberSeries(text) };
+      known = { family: family.name, shared, series: newSeries(family, text) };
       this.#known.set(attributes, known);
     }
     const text = known.series.labelText;
@@ -171,12 +171,18 @@ interface KnownSeries {
 }
 
 interface BuildingFamily extends Family {
+  readonly series: (NumberSeries | HistogramSeries)[];
   readonly labelTexts: Set<string>;
   refused: boolean;
 }
 
 function newFamily(name: string, type: FamilyType, help: string, unit: string): BuildingFamily {
-  return { name, type, help, unit, series: [], numbers: 'go', createdFamily: false, labelTexts: new Set(), refused: false };
+  const created = type === 'counter' || type === 'histogram' ? 'samples' : 'unknown';
+  return { name, type, help, unit, series: [], numbers: 'go', created, labelTexts: new Set(), refused: false };
+}
+
+function newSeries({ type, created }: Family, text: string): NumberSeries | HistogramSeries {
+  return type === 'histogram' ? new HistogramSeries(text) : new NumberSeries(text, { hasCreated: created !== 'unknown' });
 }
 
 /** OpenMetrics allows `# UNIT` only where the family's name ends in the unit. */

@@ -1,0 +1,201 @@
+/**
+ * One scrape over loopback: the agent's endpoint beside prom-client, the SDK's PrometheusSerializer and node_exporter, each in a
+ * process of its own, scraped in turn. Between two scrapes every value of every page changes, so that no page can be reused.
+ * CPU is that of the serving process, from the kernel's scheduler statistics.
+ */
+import { fork, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync } from 'node:fs';
+import { Agent, get } from 'node:http';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { cpuTimeMs, residentBytes } from './cpu-time.ts';
+import { closingLine, describeSummary, summarize } from './statistics.ts';
+import type { Summary } from './statistics.ts';
+
+const SIZES = [1_000, 10_000, 100_000] as const;
+const KINDS = ['ours', 'prom-client', 'stock'] as const;
+const NODE_EXPORTER = '/usr/bin/prometheus-node-exporter';
+
+type Kind = (typeof KINDS)[number] | 'node_exporter';
+
+interface Server {
+  readonly kind: Kind;
+  readonly pid: number;
+  readonly port: number;
+  readonly agent: Agent;
+  advance(round: number): Promise<void>;
+  stop(): Promise<void>;
+}
+
+interface Result {
+  readonly latencyMs: Summary;
+  readonly cpuMs: Summary;
+  readonly series: number;
+  readonly bytes: number;
+}
+
+export async function run(): Promise<void> {
+  const results = new Map<string, Result>();
+  for (const size of SIZES) {
+    const rounds = size === 100_000 ? { warmUp: 5, measured: 15 } : { warmUp: 30, measured: 61 };
+    for (const [kind, result] of await scrapeAll(size, rounds)) {
+      results.set(`${kind} ${size}`, result);
+      console.log(
+        describeSummary(`${kind}, ${result.series} series, ${(result.bytes / 1024).toFixed(0)} KiB: latency`, result.latencyMs, 'ms'),
+      );
+      console.log(describeSummary(`${kind}, ${result.series} series: CPU`, result.cpuMs, 'ms'));
+    }
+  }
+  for (const closing of closingLines(results)) console.log(closing);
+}
+
+/** Every server with this many series, scraped in turn. */
+async function scrapeAll(size: number, rounds: { readonly warmUp: number; readonly measured: number }): Promise<ReadonlyMap<Kind, Result>> {
+  const servers = await Promise.all(KINDS.map((kind) => startServer(kind, size)));
+  if (size === SIZES[0] && exists(NODE_EXPORTER)) servers.push(await startNodeExporter());
+  const samples = new Map(servers.map(({ kind }) => [kind, { latencyMs: [] as number[], cpuMs: [] as number[], page: '' }]));
+  try {
+    for (let round = 1; round <= rounds.warmUp + rounds.measured; round += 1) {
+      for (const server of servers) {
+        await server.advance(round);
+        const cpuBefore = cpuTimeMs(server.pid);
+        const startedMs = performance.now();
+        const page = await scrape(server);
+        const latencyMs = performance.now() - startedMs;
+        const own = samples.get(server.kind);
+        if (own === undefined || round <= rounds.warmUp) continue;
+        own.latencyMs.push(latencyMs);
+        own.cpuMs.push(cpuTimeMs(server.pid) - cpuBefore);
+        if (round === rounds.warmUp + rounds.measured) own.page = page.toString();
+      }
+    }
+    for (const { kind, pid } of servers)
+      console.log(`${kind} with ${size} series: ${(residentBytes(pid) / 2 ** 20).toFixed(0)} MiB resident`);
+  } finally {
+    await Promise.all(servers.map((server) => server.stop()));
+  }
+  return new Map([...samples].map(([kind, { latencyMs, cpuMs, page }]) => [kind, resultOf(latencyMs, cpuMs, page)]));
+}
+
+function resultOf(latencyMs: readonly number[], cpuMs: readonly number[], page: string): Result {
+  const series = page.split('\n').filter((text) => text !== '' && !text.startsWith('#')).length;
+  return { latencyMs: summarize(latencyMs), cpuMs: summarize(cpuMs), series, bytes: page.length };
+}
+
+function* closingLines(results: ReadonlyMap<string, Result>): Iterable<string> {
+  const at = (kind: Kind, size: number): Result => {
+    const result = results.get(`${kind} ${size}`);
+    if (result === undefined) throw new Error(`no result of ${kind} with ${size} series`);
+    return result;
+  };
+  for (const size of SIZES) {
+    const name = `${size / 1000}k`;
+    for (const peer of ['prom-client', 'stock'] as const) {
+      const goal = peer === 'prom-client' && size === 10_000 ? '15x' : '12x';
+      const pair = { ours: at('ours', size), peer: at(peer, size) };
+      yield compared(
+        `latency_${name}_vs_${peer}_ms`,
+        pair.ours.latencyMs.median,
+        pair.peer.latencyMs.median,
+        size === 10_000 ? `${goal},p50<=2ms` : goal,
+      );
+      yield compared(`cpu_${name}_vs_${peer}_ms`, pair.ours.cpuMs.median, pair.peer.cpuMs.median, goal);
+    }
+  }
+  // The same cost for each series, however many there are: the "peer" is the page of ten thousand.
+  const perSeries = (size: number): number => (at('ours', size).cpuMs.median / size) * 1e6;
+  yield compared('cpu_per_series_100k_vs_10k_ns', perSeries(100_000), perSeries(10_000), '>=0.5x');
+  const nodeExporter = results.get('node_exporter 1000');
+  if (nodeExporter === undefined) {
+    console.log(`node_exporter is not installed (${NODE_EXPORTER}): not compared`);
+    return;
+  }
+  const peerPerSeries = (nodeExporter.cpuMs.median / nodeExporter.series) * 1e6;
+  yield compared('cpu_per_series_vs_node_exporter_ns', perSeries(1_000), peerPerSeries, '1x');
+}
+
+function compared(measure: string, ours: number, peer: number, goal: string): string {
+  return closingLine({ measure: `scrape/${measure}`, ours, peer, better: 'less', goal });
+}
+
+async function startServer(kind: (typeof KINDS)[number], size: number): Promise<Server> {
+  const child = fork(join(import.meta.dirname, 'scrape-server.ts'), [kind, String(size)]);
+  const [ready] = (await once(child, 'message')) as [{ readonly port: number }];
+  return {
+    kind,
+    pid: child.pid ?? 0,
+    port: ready.port,
+    agent: new Agent({ keepAlive: true, maxSockets: 1 }),
+    advance: async (round) => {
+      const advanced = once(child, 'message');
+      child.send(round);
+      await advanced;
+      // Garbage of moving on is not the scrape's.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    },
+    stop: () => stop(child),
+  };
+}
+
+async function startNodeExporter(): Promise<Server> {
+  const port = await freePort();
+  const child = spawn(NODE_EXPORTER, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' });
+  const server: Server = {
+    kind: 'node_exporter',
+    pid: child.pid ?? 0,
+    port,
+    agent: new Agent({ keepAlive: true, maxSockets: 1 }),
+    advance: () => Promise.resolve(),
+    stop: () => stop(child),
+  };
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    try {
+      await scrape(server);
+      return server;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  await server.stop();
+  throw new Error('node_exporter does not answer');
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  const exited = once(child, 'exit');
+  child.kill();
+  await exited;
+}
+
+function scrape({ port, agent }: Server): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const request = get({ host: '127.0.0.1', port, path: '/metrics', agent }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve(Buffer.concat(chunks));
+        else reject(new Error(`status ${response.statusCode}`));
+      });
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+function exists(file: string): boolean {
+  try {
+    accessSync(file);
+    return true;
+  } catch {
+    return false;
+  }
+}
