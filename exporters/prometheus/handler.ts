@@ -94,6 +94,9 @@ export class Handler {
     const encoding = negotiateEncoding(headerText(request.headers['accept-encoding']));
     const selection = parseGroupSelection(query);
     const page = await this.#options.pages.page({ format, escaping: this.#options.pageEscaping(escaping), selection });
+    const release = page.hold();
+    response.once('close', release);
+    if (response.closed) release();
     const body = await page.encoded(encoding);
     response.setHeader('Content-Type', contentType);
     response.setHeader('Vary', 'Accept, Accept-Encoding');

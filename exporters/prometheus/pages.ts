@@ -9,6 +9,8 @@ import type { Exposition } from './exposition.ts';
 /** Makes the bytes of one format; keeps what it needs to make the next page cheaply. */
 export interface PageEncoder {
   encode(exposition: Exposition): Uint8Array;
+  /** Gives back the bytes of an earlier page that nobody reads any more; they may be written over. */
+  recycle?(bytes: Uint8Array): void;
 }
 
 export interface PageRequest {
@@ -43,15 +45,38 @@ const compressors = {
 export class Page {
   readonly bytes: Uint8Array;
   readonly #compressed = new Map<ContentEncoding, Promise<Uint8Array>>();
+  #readers = 0;
+  #onUnread: (() => void) | undefined;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
+  /** The bytes stay as they are until the returned function is called. */
+  hold(): () => void {
+    this.#readers += 1;
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#readers -= 1;
+      if (this.#readers === 0) this.#onUnread?.();
+    };
+  }
+
+  /** No new reader will come: calls back as soon as the last one has gone. */
+  retire(onUnread: () => void): void {
+    if (this.#readers === 0) onUnread();
+    else this.#onUnread = onUnread;
+  }
+
   encoded(encoding: ContentEncoding): Promise<Uint8Array> {
     if (encoding === 'identity') return Promise.resolve(this.bytes);
     let compressed = this.#compressed.get(encoding);
-    if (compressed === undefined) this.#compressed.set(encoding, (compressed = compressors[encoding](this.bytes)));
+    if (compressed === undefined) {
+      compressed = compressors[encoding](this.bytes).finally(this.hold());
+      this.#compressed.set(encoding, compressed);
+    }
     return compressed;
   }
 }
@@ -75,7 +100,7 @@ export class Pages {
     this.#options = options;
   }
 
-  /** Rejects when the collection or its encoding failed; the next call tries again. */
+  /** Rejects when the collection or its encoding failed; the next call tries again. Whoever reads the page later must hold it. */
   page(request: PageRequest): Promise<Page> {
     const snapshot = this.#currentSnapshot();
     const key = `${request.format} ${request.escaping} ${request.selection?.key ?? ''}`;
@@ -122,15 +147,17 @@ export class Pages {
     const revision = exposition.revision;
     exposition.update(collection);
     if (exposition.revision !== revision && exposition.conflicts.length > 0) this.#options.onConflicts(exposition.conflicts);
-    return this.#reuse(`${format} ${escaping}`, this.#encoder(format, escaping).encode(exposition));
+    const encoder = this.#encoder(format, escaping);
+    return this.#pageOf(`${format} ${escaping}`, encoder.encode(exposition), encoder);
   }
 
-  /** The same bytes stay the same page, and keep their compressed forms. */
-  #reuse(key: string, bytes: Uint8Array): Page {
+  /** The same bytes stay the same page, and keep their compressed forms; other bytes make the page before a thing of the past. */
+  #pageOf(key: string, bytes: Uint8Array, encoder: PageEncoder): Page {
     const last = this.#lastPages.get(key);
     if (last?.bytes === bytes) return last;
     const page = new Page(bytes);
     this.#lastPages.set(key, page);
+    last?.retire(() => encoder.recycle?.(last.bytes));
     return page;
   }
 

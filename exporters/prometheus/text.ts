@@ -1,20 +1,24 @@
 import { Buffer } from 'node:buffer';
-import { numberCount } from './family.ts';
-import type { Family, Series } from './family.ts';
-import { escapeHelp, metadataName, samplePrefix } from './labels.ts';
-import { MAX_NUMBER_BYTES, boundText, pythonNumber, writeAscii, writeNumber } from './numbers.ts';
 import type { Exposition } from './exposition.ts';
+import { MAX_NUMBER_BYTES, pythonNumber, writeAscii, writeNumber } from './numbers.ts';
+import type { PageEncoder } from './pages.ts';
+import { openMetricsLines, textLines } from './text-lines.ts';
+import type { Line } from './text-lines.ts';
 
 /** `text` is Prometheus text 0.0.4 (and 1.0.0, which differs by quoted names only); `openmetrics` is OpenMetrics 1.0. */
 export type TextDialect = 'text' | 'openmetrics';
+
+/** Room for numbers to grow, as a factor. */
+const HEADROOM = 1.0625;
 
 /**
  * Writes pages of text. It keeps the last page and the place of every number on it: while the lines stay the same, the next page
  * is that page with the changed numbers replaced, everything between them copied as bytes.
  */
-export class TextPageEncoder {
+export class TextPageEncoder implements PageEncoder {
   readonly #dialect: TextDialect;
-  #page = Buffer.alloc(0);
+  #page: Buffer = Buffer.alloc(0);
+  #spare: Buffer | undefined;
   #revision = -1;
   #cells = new Uint32Array(0);
   #isPython = new Uint8Array(0);
@@ -32,7 +36,7 @@ export class TextPageEncoder {
     this.#dialect = dialect;
   }
 
-  /** The page for the present values. The returned buffer is never written to again; the same buffer means nothing changed. */
+  /** The page for the present values. It is not written to again before it is recycled; the same buffer means nothing changed. */
   encode(exposition: Exposition): Buffer {
     if (this.#revision === exposition.revision) this.#replaceNumbers(exposition.cells);
     else this.#layOut(exposition);
@@ -40,15 +44,27 @@ export class TextPageEncoder {
     return this.#page;
   }
 
+  recycle(bytes: Uint8Array): void {
+    if (bytes.buffer !== this.#page.buffer) this.#spare = Buffer.from(bytes.buffer);
+  }
+
   #replaceNumbers(cells: Float64Array): void {
     const changed = this.#writeChanged(cells);
     if (changed === 0) return;
     const { moved, growth } = this.#measure(changed);
     const before = this.#page;
-    const page = Buffer.allocUnsafeSlow(before.length + growth);
+    const page = this.#bufferOf(before.length + growth);
     this.#copyText(before, page, moved);
     this.#placeNumbers(page, changed);
     this.#page = page;
+  }
+
+  /** Fresh memory of this size costs more than writing it: the kernel hands it out, and zeroes it, page by page. */
+  #bufferOf(size: number): Buffer {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare !== undefined && spare.length >= size && spare.length < size * 2) return spare.subarray(0, size);
+    return Buffer.allocUnsafeSlow(Math.ceil(size * HEADROOM)).subarray(0, size);
   }
 
   /** Writes the numbers that are not the same any more into the scratch buffer; returns how many there are. */
@@ -133,7 +149,7 @@ export class TextPageEncoder {
     let position = 0;
     const put = (text: string): void => {
       const most = position + text.length * 3 + MAX_NUMBER_BYTES;
-      if (most > page.length) page = Buffer.concat([page.subarray(0, position)], Math.max(most, page.length * 2));
+      if (most > page.length) page = grown(page, Math.max(most, page.length * 2));
       position += page.write(text, position);
     };
     for (const [index, { before, cell, isPython }] of lines.entries()) {
@@ -163,79 +179,8 @@ export class TextPageEncoder {
   }
 }
 
-/** One number of the page, and all text before it: comments that belong to its family, its name and its labels. */
-interface Line {
-  readonly before: string;
-  readonly cell: number;
-  readonly isPython: boolean;
-}
-
-function* textLines(family: Family): Iterable<Line> {
-  const type = family.type === 'info' ? 'gauge' : family.type;
-  yield* withHeader(textHeader(family.name, family.help, type), samples(family, family.name));
-  if (family.created === 'family') {
-    const created = `${baseName(family)}_created`;
-    yield* withHeader(
-      textHeader(created, family.help, 'gauge'),
-      family.series.map((series) => createdSample(family, series, created)),
-    );
-  }
-}
-
-function* openMetricsLines(family: Family): Iterable<Line> {
-  const base = baseName(family);
-  const name = family.type === 'counter' ? `${base}_total` : family.name;
-  const all = function* (): Iterable<Line> {
-    for (const series of family.series) {
-      yield* samplesOf(family, series, name);
-      if (family.created !== 'unknown') yield createdSample(family, series, `${base}_created`);
-    }
-  };
-  yield* withHeader(openMetricsHeader(family), all());
-}
-
-function* withHeader(header: string, lines: Iterable<Line>): Iterable<Line> {
-  let isFirst = true;
-  for (const line of lines) {
-    yield isFirst ? { ...line, before: `${header}${line.before}` } : line;
-    isFirst = false;
-  }
-}
-
-function* samples(family: Family, name: string): Iterable<Line> {
-  for (const series of family.series) yield* samplesOf(family, series, name);
-}
-
-function* samplesOf({ numbers }: Family, { labelText, bounds, cell }: Series, name: string): Iterable<Line> {
-  if (bounds === undefined) {
-    yield { before: samplePrefix(name, labelText), cell, isPython: numbers === 'python' };
-    return;
-  }
-  const before = labelText === '' ? '' : `${labelText},`;
-  for (const [index, bound] of [...bounds, Number.POSITIVE_INFINITY].entries()) {
-    yield { before: samplePrefix(`${name}_bucket`, `${before}le="${boundText(bound)}"`), cell: cell + index, isPython: false };
-  }
-  yield { before: samplePrefix(`${name}_sum`, labelText), cell: cell + bounds.length + 1, isPython: false };
-  yield { before: samplePrefix(`${name}_count`, labelText), cell: cell + bounds.length + 2, isPython: false };
-}
-
-function createdSample({ numbers }: Family, series: Series, name: string): Line {
-  return { before: samplePrefix(name, series.labelText), cell: series.cell + numberCount(series), isPython: numbers === 'python' };
-}
-
-/** The family's name in OpenMetrics, which adds `_total` and `_info` to it. */
-function baseName({ name, type }: Family): string {
-  if (type === 'counter') return name.replace(/_total$/, '');
-  return type === 'info' ? name.replace(/_info$/, '') : name;
-}
-
-function textHeader(name: string, help: string, type: string): string {
-  const shown = metadataName(name);
-  return `# HELP ${shown} ${escapeHelp(help, false)}\n# TYPE ${shown} ${type}\n`;
-}
-
-function openMetricsHeader(family: Family): string {
-  const name = metadataName(baseName(family));
-  const unit = family.unit === '' ? '' : `# UNIT ${name} ${family.unit}\n`;
-  return `# HELP ${name} ${escapeHelp(family.help, true)}\n# TYPE ${name} ${family.type}\n${unit}`;
+function grown(page: Buffer, size: number): Buffer<ArrayBuffer> {
+  const larger = Buffer.allocUnsafeSlow(size);
+  page.copy(larger);
+  return larger;
 }
