@@ -52,10 +52,15 @@ export class PercentileHistogram implements ExponentialHistogram {
     this.zeroCount += zeros;
     const smallest = samples.smallestPositive();
     if (smallest !== undefined) {
-      this.#cover(fineBucket(smallest), fineBucket(samples.max));
-      this.#addPositive(samples, fineBucket(smallest), zeros);
+      const [lowest, highest] = [fineBucket(smallest), fineBucket(samples.max)];
+      this.#cover(lowest, highest);
+      this.#addPositive(samples, lowest, highest, zeros);
     }
-    for (const [index, boundary] of CLASSIC_BOUNDARIES.entries()) this.#addClassic(index, samples.countUpTo(boundary));
+    let upTo = 0;
+    for (const [index, boundary] of CLASSIC_BOUNDARIES.entries()) {
+      upTo = Math.max(upTo, samples.countUpTo(boundary));
+      this.#addClassic(index, upTo);
+    }
     this.#addClassic(CLASSIC_BOUNDARIES.length, samples.count);
     return undefined;
   }
@@ -105,10 +110,10 @@ export class PercentileHistogram implements ExponentialHistogram {
     for (const [index, count] of before.entries()) if (count > 0) this.#addBucket((offset + index) >> steps, count);
   }
 
-  #addPositive(samples: PercentileSamples, lowest: number, zeros: number): void {
+  #addPositive(samples: PercentileSamples, lowest: number, highest: number, zeros: number): void {
     const shift = MAX_SCALE - this.scale;
     let counted = zeros;
-    for (let bucket = lowest >> shift; counted < samples.count; bucket += 1) {
+    for (let bucket = lowest >> shift; bucket <= highest >> shift; bucket += 1) {
       const upTo = samples.countUpTo(upperBound(((bucket + 1) << shift) - 1));
       if (upTo <= counted) continue;
       this.#addBucket(bucket, upTo - counted);

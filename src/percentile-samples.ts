@@ -5,10 +5,21 @@ export interface PercentileHistogramInput {
   readonly quantiles: ReadonlyMap<number, number>;
 }
 
-/** An order statistic that the source states: the value at a rank, which counts from 0. */
+/** A value that the source states for a rank, which counts from 0, and how the samples up to the next stated rank are spread. */
 interface Known {
   readonly rank: number;
   readonly value: number;
+  /** Absent after the last one. */
+  readonly stretch?: Stretch;
+}
+
+interface Stretch {
+  /** Samples strictly between the two stated ones. */
+  readonly between: number;
+  readonly nextValue: number;
+  /** Log-odds of the first rank, and how much they rise while the logarithm of the value rises by one. */
+  readonly logOdds: number;
+  readonly slope: number;
 }
 
 /** How finely the sum of the values between two known ranks is taken when there are more of them. */
@@ -25,11 +36,14 @@ export class PercentileSamples {
   readonly max: number;
   readonly #known: readonly Known[];
 
-  private constructor(count: number, known: readonly [Known, ...Known[]]) {
+  private constructor(count: number, stated: readonly [Stated, ...Stated[]]) {
     this.count = count;
-    this.min = known[0].value;
-    this.max = known.at(-1)?.value ?? this.min;
-    this.#known = known;
+    this.min = stated[0].value;
+    this.max = stated.at(-1)?.value ?? this.min;
+    this.#known = stated.map((low, index) => {
+      const high = stated[index + 1];
+      return high === undefined ? low : { ...low, stretch: stretchOf(low, high, count) };
+    });
   }
 
   /** The samples, nothing when there are none, or why the period cannot be true. */
@@ -37,7 +51,7 @@ export class PercentileSamples {
     if (!Number.isSafeInteger(count) || count < 0) return 'the number of executions is not a whole number';
     if (count === 0) return quantiles.size === 0 ? undefined : 'there are percentiles without executions';
     const sorted = [...quantiles].toSorted(([a], [b]) => a - b);
-    const known: Known[] = [];
+    const stated: Stated[] = [];
     let previous = 0;
     for (const [quantile, value] of sorted) {
       if (!(quantile >= 0 && quantile <= 1)) return 'a quantile is not between 0 and 1';
@@ -47,83 +61,84 @@ export class PercentileSamples {
       previous = value;
       const rank = rankOf(quantile, count);
       // Percentiles that share a rank share its value. Where they do not, the smaller quantile is the one nearer to the rank.
-      if (known.at(-1)?.rank !== rank) known.push({ rank, value });
+      if (stated.at(-1)?.rank !== rank) stated.push({ rank, value });
     }
-    const [first, ...others] = known;
+    const [first, ...others] = stated;
     return first === undefined ? 'there are executions without percentiles' : new PercentileSamples(count, [first, ...others]);
   }
 
-  /** How many samples are no greater than the bound. Exact at the values of the percentiles; never falls while the bound rises. */
+  /** How many samples are no greater than the bound. Exact at the values of the percentiles. */
   countUpTo(bound: number): number {
-    const known = this.#known;
-    let at = -1;
-    while (at + 1 < known.length && (known[at + 1]?.value ?? Number.NaN) <= bound) at += 1;
-    const low = known[at];
+    const low = this.#known.findLast(({ value }) => value <= bound);
     if (low === undefined) return 0;
-    const high = known[at + 1];
-    if (high === undefined) return this.count;
-    const between = high.rank - low.rank - 1;
-    return low.rank + 1 + (between === 0 ? 0 : Math.min(between, this.#spreadUpTo(bound, low, high)));
+    if (low.stretch === undefined) return this.count;
+    return low.rank + 1 + (low.stretch.between === 0 ? 0 : this.#spreadUpTo(bound, low, low.stretch));
   }
 
   /** The smallest sample above zero; undefined when all are zero. */
   smallestPositive(): number | undefined {
-    const index = this.#known.findIndex(({ value }) => value > 0);
-    const high = this.#known[index];
-    const low = this.#known[index - 1];
-    return high === undefined || low === undefined ? high?.value : this.#valueAt(low.rank + 1, low, high);
+    const first = this.#known.find(({ value, stretch }) => value > 0 || (stretch !== undefined && stretch.nextValue > 0));
+    if (first === undefined) return undefined;
+    if (first.value > 0 || first.stretch === undefined) return first.value;
+    return Math.max(Number.MIN_VALUE, this.#valueAt(first.rank + 1, first, first.stretch));
   }
 
   /** Sum of the samples: stated ones as they are, those between as they are spread. */
   sum(): number {
-    const known = this.#known;
     let total = 0;
-    for (const [index, low] of known.entries()) {
+    for (const [index, low] of this.#known.entries()) {
       total += low.value;
-      const high = known[index + 1];
       // Ranks that no percentile reaches have the value of the nearest one.
       if (index === 0) total += low.value * low.rank;
-      if (high === undefined) total += low.value * (this.count - 1 - low.rank);
-      else total += this.#sumBetween(low, high);
+      total += low.stretch === undefined ? low.value * (this.count - 1 - low.rank) : this.#sumBetween(low, low.stretch);
     }
     return total;
   }
 
-  /** How many of the samples strictly between two known ranks are no greater than a bound between their values. */
-  #spreadUpTo(bound: number, low: Known, high: Known): number {
+  /** How many of the samples of a stretch are no greater than a bound between its ends. */
+  #spreadUpTo(bound: number, low: Known, { between, nextValue, logOdds, slope }: Stretch): number {
     // A logarithm cannot begin at zero: from there the values rise in equal steps.
-    if (low.value === 0) return Math.floor(((high.rank - low.rank) * bound) / high.value);
-    const share = logRatio(bound, low.value) / logRatio(high.value, low.value);
-    const from = this.#logOdds(low.rank);
-    const odds = Math.exp(from + share * (this.#logOdds(high.rank) - from));
-    const rank = (this.count * odds) / (1 + odds) - 0.5;
-    return Math.max(0, Math.floor(rank) - low.rank);
+    if (low.value === 0) return Math.min(between, Math.floor(((between + 1) * bound) / nextValue));
+    const odds = Math.exp(logOdds + slope * logRatio(bound, low.value));
+    const rank = Math.floor((this.count * odds) / (1 + odds) - 0.5);
+    return Math.min(between, Math.max(0, rank - low.rank));
   }
 
-  /** The inverse: the value at a rank between two known ones. */
-  #valueAt(rank: number, low: Known, high: Known): number {
-    if (low.value === 0) return (high.value * (rank - low.rank)) / (high.rank - low.rank);
-    const from = this.#logOdds(low.rank);
-    const share = (this.#logOdds(rank) - from) / (this.#logOdds(high.rank) - from);
-    return Math.min(high.value, Math.max(low.value, low.value * Math.exp(share * logRatio(high.value, low.value))));
+  /** The inverse: the value at a rank of a stretch. */
+  #valueAt(rank: number, low: Known, { between, nextValue, logOdds, slope }: Stretch): number {
+    if (low.value === 0) return (nextValue * (rank - low.rank)) / (between + 1);
+    const value = low.value * Math.exp((logOddsOf(rank, this.count) - logOdds) / slope);
+    return Math.min(nextValue, Math.max(low.value, value));
   }
 
-  #sumBetween(low: Known, high: Known): number {
-    const between = high.rank - low.rank - 1;
-    if (low.value === high.value) return between * low.value;
+  #sumBetween(low: Known, stretch: Stretch): number {
+    const { between, nextValue } = stretch;
+    if (low.value === nextValue) return between * low.value;
     const strata = Math.min(between, STRATA);
     let total = 0;
     for (let stratum = 0; stratum < strata; stratum += 1) {
       const rank = low.rank + 0.5 + ((stratum + 0.5) * between) / strata;
-      total += (this.#valueAt(rank, low, high) * between) / strata;
+      total += (this.#valueAt(rank, low, stretch) * between) / strata;
     }
     return total;
   }
+}
 
-  /** A sample stands in the middle of its share of the distribution, so that the first and the last one have finite odds. */
-  #logOdds(rank: number): number {
-    return Math.log((rank + 0.5) / (this.count - rank - 0.5));
-  }
+type Stated = Omit<Known, 'stretch'>;
+
+function stretchOf(low: Stated, high: Stated, count: number): Stretch {
+  const logOdds = logOddsOf(low.rank, count);
+  return {
+    between: high.rank - low.rank - 1,
+    nextValue: high.value,
+    logOdds,
+    slope: (logOddsOf(high.rank, count) - logOdds) / logRatio(high.value, low.value),
+  };
+}
+
+/** A sample stands in the middle of its share of the distribution, so that the first and the last one have finite odds. */
+function logOddsOf(rank: number, count: number): number {
+  return Math.log((rank + 0.5) / (count - rank - 0.5));
 }
 
 /** Neighbouring numbers keep their distance in the quotient, numbers worlds apart only in the difference. */
