@@ -14,7 +14,10 @@ import type { Sender } from './sender.ts';
 import { countPoints } from './snapshot.ts';
 import type { OtlpQueueState, OtlpTelemetry } from './telemetry.ts';
 
-/** One OTLP destination. `export` resolves when the batch is queued: `sent` means taken over, telemetry says what becomes of it. */
+/**
+ * One OTLP destination. `export` settles when the batch is queued, on disk if the queue has one that works: its `sent` means taken
+ * over, and telemetry says what becomes of the points.
+ */
 export interface OtlpExporter extends PushExporter {
   readonly queueState: OtlpQueueState;
 }
@@ -105,31 +108,33 @@ export class OtlpPushExporter implements OtlpExporter {
     return encoded;
   }
 
+  /** Settles when the requests are as safe as they get. */
   async #enqueue(requests: readonly EncodedRequest[]): Promise<void> {
     if (this.#parts.options.compression === 'none') {
-      for (const { body, points } of requests) this.#add(body, points, 'none');
+      await Promise.all(requests.map(({ body, points }) => this.#add(body, points, 'none')));
       return;
     }
-    this.#lastAdded = this.#compressAfter(this.#lastAdded, requests);
+    const saved: Promise<void>[] = [];
+    this.#lastAdded = this.#compressAfter(this.#lastAdded, requests, saved);
     await this.#lastAdded;
+    await Promise.all(saved);
   }
 
-  async #compressAfter(before: Promise<void>, requests: readonly EncodedRequest[]): Promise<void> {
+  async #compressAfter(before: Promise<void>, requests: readonly EncodedRequest[], saved: Promise<void>[]): Promise<void> {
     const { compression } = this.#parts.options;
     const compressed = await Promise.allSettled(requests.map(({ body }) => compressBody(body, compression)));
     await before;
     for (const [index, { body, points }] of requests.entries()) {
       const result = compressed[index];
       // Better large than lost.
-      if (result?.status === 'fulfilled') this.#add(result.value, points, compression);
-      else this.#add(body, points, 'none');
+      saved.push(result?.status === 'fulfilled' ? this.#add(result.value, points, compression) : this.#add(body, points, 'none'));
     }
   }
 
-  #add(body: Buffer, points: number, contentEncoding: OtlpOptions['compression']): void {
+  #add(body: Buffer, points: number, contentEncoding: OtlpOptions['compression']): Promise<void> {
     const { queue, telemetry, format } = this.#parts;
     telemetry.produced(points);
-    queue.add({ body, points, contentType: format.contentType, contentEncoding });
+    return queue.add({ body, points, contentType: format.contentType, contentEncoding });
   }
 }
 

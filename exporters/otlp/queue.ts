@@ -26,6 +26,8 @@ export interface RequestQueueOptions {
 const CACHE_BYTES = 4 * 1024 * 1024;
 /** Delivery does not wait longer for a folder that hangs. */
 const OPENING_TIMEOUT_MS = 5000;
+/** Nor does collection. */
+const WRITING_TIMEOUT_MS = 1000;
 const CLOSING_TIMEOUT_MS = 2000;
 const MAX_READ_FAILURES = 5;
 /** These say nothing about the file. */
@@ -86,8 +88,11 @@ export class RequestQueue {
     };
   }
 
-  /** Takes a request in; the oldest ones give way when there is no room. */
-  add(request: Omit<OtlpRequest, 'enqueuedAtMs'>): void {
+  /**
+   * Takes a request in, before the first await; the oldest ones give way when there is no room. Settles when it is on disk, or
+   * is not going there for now.
+   */
+  async add(request: Omit<OtlpRequest, 'enqueuedAtMs'>): Promise<void> {
     const entry: QueueEntry = { request: { ...request, enqueuedAtMs: this.#nowMs() } };
     this.#requests += 1;
     this.#points += request.points;
@@ -100,6 +105,7 @@ export class RequestQueue {
     this.#dropOverflow();
     this.#persister?.goOn();
     this.#options.onAdded();
+    if (this.#persister !== undefined) await withDeadline(this.#options.clock, this.#settled, WRITING_TIMEOUT_MS);
   }
 
   /** The oldest request, the same one until it is done; undefined when there is none, or none can be read at the moment. */
@@ -208,13 +214,13 @@ export class RequestQueue {
 
   #written(entry: QueueEntry): void {
     if (entry.isDone !== true) this.#memoryOnlyBytes -= recordBytes(entry.request);
-    let cachedBytes = 0;
-    for (const { request, extent } of this.#memory) if (extent !== undefined) cachedBytes += recordBytes(request);
-    while (cachedBytes > CACHE_BYTES) {
-      const [evicted] = this.#memory.splice(0, 1);
-      if (evicted === undefined) return;
-      cachedBytes -= recordBytes(evicted.request);
-    }
+    const written = this.#memory.filter(({ extent }) => extent !== undefined);
+    const bytes = written.reduce((sum, { request }) => sum + recordBytes(request), 0);
+    const [first] = written;
+    const log = this.#store?.log;
+    // With a backlog on disk, what is in memory is needed last.
+    if (first === undefined || log === undefined || (bytes <= CACHE_BYTES && isAhead(first, log))) return;
+    this.#memory = this.#memory.slice(written.length);
   }
 
   #welcome({ waiting }: SegmentLog): void {

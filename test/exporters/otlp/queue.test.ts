@@ -48,7 +48,7 @@ function create(limits: Partial<OtlpQueueOptions> = {}, clock: Clock = systemClo
 /** The points of a request are its name. */
 function add({ queue, ledger }: Subject, points: number, bytes = 100): void {
   ledger.produced(points);
-  queue.add({ body: Buffer.alloc(bytes, `${points},`), points, contentType: 'application/x-protobuf', contentEncoding: 'none' });
+  void queue.add({ body: Buffer.alloc(bytes, `${points},`), points, contentType: 'application/x-protobuf', contentEncoding: 'none' });
 }
 
 async function takeOne({ queue, ledger }: Subject): Promise<number | undefined> {

@@ -56,7 +56,13 @@ function create(random = () => 1) {
   holder.sender = sender;
   function add(points: number, overrides: Partial<OtlpRequest> = {}): void {
     ledger.produced(points);
-    queue.add({ body: Buffer.from(`${points}`), points, contentType: 'application/x-protobuf', contentEncoding: 'none', ...overrides });
+    void queue.add({
+      body: Buffer.from(`${points}`),
+      points,
+      contentType: 'application/x-protobuf',
+      contentEncoding: 'none',
+      ...overrides,
+    });
   }
   return { clock, ledger, transport, queue, sender, add };
 }
