@@ -53,10 +53,11 @@ export function neuronMonitorLine(options: LineOptions): string {
 type Random = () => number;
 
 function runtime(index: number, options: LineOptions, random: Random): object {
+  const pid = (options.firstPid ?? 4_000) + index * 7;
   const period = options.periodSeconds ?? 0.9995 + random() / 1000;
   return {
-    pid: (options.firstPid ?? 4_000) + index * 7,
-    neuron_runtime_tag: `train-${index}`,
+    pid,
+    neuron_runtime_tag: `train-${pid}`,
     error: '',
     report: {
       execution_stats: executionStats(period, random),

@@ -1,15 +1,21 @@
 /** The agent as it runs in production, with every exporter, and a reader for each of its outputs. Part of `line` and of the soak test. */
 import { spawn } from 'node:child_process';
-import type { ChildProcessByStdio } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { cpuTimeMs, residentBytes } from './cpu-time.ts';
 
 const RECORD_DEADLINE_MS = 30_000;
+
+/** What survives a garbage collection: objects, and buffers outside the heap. */
+export interface UsedMemory {
+  readonly heapBytes: number;
+  readonly externalBytes: number;
+}
 
 /** CPU and elapsed time of one record. */
 export interface Cost {
@@ -19,7 +25,8 @@ export interface Cost {
 
 /** The agent with every exporter, its stdout read, its OTLP received and its page scraped by this process. */
 export class WholeAgent {
-  readonly #process: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #process: ChildProcess;
+  readonly #stdin: Writable;
   readonly #pid: number;
   readonly #port: number;
   readonly #sink: OtlpSink;
@@ -28,21 +35,30 @@ export class WholeAgent {
   /** Of the last record. */
   page = '';
 
-  constructor(options: { readonly folder: string; readonly port: number; readonly sink: OtlpSink }) {
+  constructor(options: { readonly folder: string; readonly port: number; readonly sink: OtlpSink; readonly nodeArgs?: readonly string[] }) {
     const { folder, port, sink } = options;
     this.#folder = folder;
     this.#port = port;
     this.#sink = sink;
     this.#process = spawn(
       process.execPath,
-      [join(resolve(import.meta.dirname, '..'), 'src/main.ts'), '-c', join(folder, 'config.json'), '--verbose', '1'],
+      [
+        ...(options.nodeArgs ?? []),
+        join(resolve(import.meta.dirname, '..'), 'src/main.ts'),
+        '-c',
+        join(folder, 'config.json'),
+        '--verbose',
+        '1',
+      ],
       {
-        stdio: ['pipe', 'pipe', 'inherit'],
+        stdio: ['pipe', 'pipe', 'inherit', 'ipc'],
       },
     );
-    if (this.#process.pid === undefined) throw new Error('the agent did not start');
-    this.#pid = this.#process.pid;
-    this.#process.stdout.on('data', (chunk: Buffer) => {
+    const { pid, stdin, stdout } = this.#process;
+    if (pid === undefined || stdin === null || stdout === null) throw new Error('the agent did not start');
+    this.#pid = pid;
+    this.#stdin = stdin;
+    stdout.on('data', (chunk: Buffer) => {
       if (chunk.includes(0x0a)) this.#linesOut += 1;
     });
   }
@@ -60,11 +76,24 @@ export class WholeAgent {
     return readdirSync(`/proc/${this.#pid}/fd`).length;
   }
 
+  /** Memory in use after a garbage collection; the agent must have been started with the memory probe. */
+  async usedMemory(): Promise<UsedMemory> {
+    const answer = new Promise<unknown>((done) => {
+      this.#process.once('message', done);
+    });
+    this.#process.send?.('usedMemory');
+    const message = await within(answer, 'answer of the memory probe');
+    if (typeof message === 'object' && message !== null && 'heapBytes' in message && 'externalBytes' in message) {
+      return { heapBytes: Number(message.heapBytes), externalBytes: Number(message.externalBytes) };
+    }
+    throw new TypeError('the memory probe answered something else');
+  }
+
   /** Feeds one line, and resolves when it is on stdout, at the OTLP receiver and on the scraped page. */
   async record(line: string): Promise<Cost> {
     const [cpuBefore, startedMs, linesBefore] = [cpuTimeMs(this.#pid), performance.now(), this.#linesOut];
     const pushed = this.#sink.next();
-    this.#process.stdin.write(line);
+    this.#stdin.write(line);
     await within(pushed, 'OTLP request');
     const response = await fetch(`http://127.0.0.1:${this.#port}/metrics`);
     this.page = await response.text();
@@ -79,8 +108,14 @@ export class WholeAgent {
   }
 }
 
-/** `settings` are further keys of its configuration. */
-export async function startWholeAgent(settings: Readonly<Record<string, unknown>> = {}): Promise<WholeAgent> {
+export interface WholeAgentOptions {
+  /** Further keys of its configuration. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Arguments of Node in front of the program. */
+  readonly nodeArgs?: readonly string[];
+}
+
+export async function startWholeAgent({ settings, nodeArgs }: WholeAgentOptions = {}): Promise<WholeAgent> {
   const folder = mkdtempSync(join(tmpdir(), 'neuron-otel-bench-'));
   const [sink, port] = [new OtlpSink(), await freePort()];
   const config = {
@@ -89,7 +124,7 @@ export async function startWholeAgent(settings: Readonly<Record<string, unknown>
     exporters: { json_stdout: {}, prometheus: { port }, otlp: { endpoint: `http://127.0.0.1:${await sink.listen()}` } },
   };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-  return new WholeAgent({ folder, port, sink });
+  return new WholeAgent({ folder, port, sink, ...(nodeArgs === undefined ? {} : { nodeArgs }) });
 }
 
 /** Takes OTLP requests and says so; decodes nothing. */
@@ -128,12 +163,12 @@ class OtlpSink {
 }
 
 /** Closes stdin and waits for the end; both programs end by themselves then. */
-export async function ended(child: ChildProcessByStdio<Writable, Readable, null>): Promise<void> {
+export async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = new Promise<void>((done) => {
     child.once('exit', () => done());
   });
-  child.stdin.end();
+  child.stdin?.end();
   await within(exit, 'end of a process').catch(() => child.kill('SIGKILL'));
 }
 

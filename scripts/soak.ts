@@ -1,8 +1,10 @@
 /**
  * `npm run soak [-- --records N]`: the whole agent as a process, fed as fast as it takes records, with every output read. Neuron
- * processes come and go all the time. Memory, file descriptors and series must stay where they were after the warm-up.
+ * processes come and go all the time. Memory in use, file descriptors and series must stay where they were after the warm-up.
  */
+import { join } from 'node:path';
 import { neuronMonitorLine } from '../bench/neuron-monitor-line.ts';
+import { summarize } from '../bench/statistics.ts';
 import { startWholeAgent } from '../bench/whole-agent.ts';
 import type { WholeAgent } from '../bench/whole-agent.ts';
 
@@ -10,15 +12,16 @@ const DEFAULT_RECORDS = 20_000;
 const WARM_UP_SHARE = 0.3;
 const SAMPLES = 40;
 const RUNTIMES = 4;
-/** So often one Neuron process ends and another begins. */
-const RECORDS_PER_PROCESS_LIFE = 5;
+/** After so many records one Neuron process ends and another begins. */
+const RECORDS_PER_CHANGE = 20;
 /** Short enough that a process that has left is missed at once. */
 const PERIOD_SECONDS = 0.02;
 const MAX_GROWTH_MIB_PER_10K_RECORDS = 1;
 
 interface Sample {
   readonly record: number;
-  readonly residentMib: number;
+  /** In use after a garbage collection. */
+  readonly heapMib: number;
   readonly openFiles: number;
   readonly series: number;
 }
@@ -31,25 +34,32 @@ process.exitCode = failures.length === 0 ? 0 : 1;
 
 async function soak(): Promise<readonly Sample[]> {
   const taken: Sample[] = [];
-  await using agent = await startWholeAgent({ period: `${PERIOD_SECONDS * 1000}ms` });
-  const every = Math.max(1, Math.floor(records / SAMPLES));
+  await using agent = await startWholeAgent({
+    settings: { period: `${PERIOD_SECONDS * 1000}ms` },
+    nodeArgs: ['--import', join(import.meta.dirname, '../bench/memory-probe.ts')],
+  });
+  const every = RECORDS_PER_CHANGE * Math.ceil(records / SAMPLES / RECORDS_PER_CHANGE);
   for (let record = 1; record <= records; record += 1) {
     await agent.record(`${churningLine(record)}\n`);
-    if (record % every === 0) taken.push(sample(agent, record));
+    // Right before a change: who left at the last one is long gone.
+    if (record % every === every - 1) taken.push(await sample(agent, record));
   }
   return taken;
 }
 
 /** Each record shows a few processes; every now and then the oldest is gone and a new one is there. */
 function churningLine(record: number): string {
-  const firstPid = 1000 + 7 * Math.floor(record / RECORDS_PER_PROCESS_LIFE);
+  const firstPid = 1000 + 7 * Math.floor(record / RECORDS_PER_CHANGE);
   return neuronMonitorLine({ runtimes: RUNTIMES, modelsPerRuntime: 2, sequence: record % 64, firstPid, periodSeconds: PERIOD_SECONDS });
 }
 
-function sample(agent: WholeAgent, record: number): Sample {
+async function sample(agent: WholeAgent, record: number): Promise<Sample> {
   const series = /^neuron_series_kept\S* (\d+)$/m.exec(agent.page)?.[1];
-  const taken = { record, residentMib: agent.residentBytes / 2 ** 20, openFiles: agent.openFiles, series: Number(series) };
-  console.log(`soak: record ${record}: ${taken.residentMib.toFixed(1)} MiB resident, ${taken.openFiles} files, ${taken.series} series`);
+  const residentMib = (agent.residentBytes / 2 ** 20).toFixed(1);
+  const { heapBytes, externalBytes } = await agent.usedMemory();
+  const taken = { record, heapMib: heapBytes / 2 ** 20, openFiles: agent.openFiles, series: Number(series) };
+  const memory = `${taken.heapMib.toFixed(2)} MiB of heap, ${(externalBytes / 2 ** 20).toFixed(1)} of buffers, ${residentMib} resident`;
+  console.log(`soak: record ${record}: ${memory}, ${taken.openFiles} files, ${taken.series} series`);
   return taken;
 }
 
@@ -58,7 +68,7 @@ function verdict(all: readonly Sample[]): readonly string[] {
   const growth = slope(steady) * 10_000;
   const files = steady.map(({ openFiles }) => openFiles);
   const series = steady.map((one) => one.series);
-  console.log(`soak/memory_mib_per_10k_records ours=${growth.toFixed(2)} peer=- ratio=- goal=<=${MAX_GROWTH_MIB_PER_10K_RECORDS}`);
+  console.log(`soak/heap_mib_per_10k_records ours=${growth.toFixed(2)} peer=- ratio=- goal=<=${MAX_GROWTH_MIB_PER_10K_RECORDS}`);
   console.log(`soak/open_files ours=${Math.min(...files)}…${Math.max(...files)} peer=- ratio=- goal=constant`);
   console.log(`soak/series ours=${Math.min(...series)}…${Math.max(...series)} peer=- ratio=- goal=constant`);
   return [
@@ -69,24 +79,20 @@ function verdict(all: readonly Sample[]): readonly string[] {
   ];
 }
 
-/** Least squares: MiB per record. */
+/** MiB per record between the first and the last third. Medians: one sample may fall into the middle of a large record. */
 function slope(points: readonly Sample[]): number {
-  const meanX = mean(points.map(({ record }) => record));
-  const meanY = mean(points.map(({ residentMib }) => residentMib));
-  const covariance = mean(points.map(({ record, residentMib }) => (record - meanX) * (residentMib - meanY)));
-  return covariance / mean(points.map(({ record }) => (record - meanX) ** 2));
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+  const third = Math.ceil(points.length / 3);
+  const [first, last] = [points.slice(0, third), points.slice(-third)];
+  const median = (of: readonly Sample[], key: 'heapMib' | 'record'): number => summarize(of.map((one) => one[key])).median;
+  return (median(last, 'heapMib') - median(first, 'heapMib')) / (median(last, 'record') - median(first, 'record'));
 }
 
 function recordsWanted(): number {
   const [flag, value] = process.argv.slice(2);
   if (flag === undefined) return DEFAULT_RECORDS;
   const wanted = Number(value);
-  if (flag !== '--records' || !Number.isInteger(wanted) || wanted < 2 * SAMPLES) {
-    throw new RangeError(`usage: npm run soak [-- --records N], with N at least ${2 * SAMPLES}`);
+  if (flag !== '--records' || !Number.isInteger(wanted) || wanted < RECORDS_PER_CHANGE * SAMPLES) {
+    throw new RangeError(`usage: npm run soak [-- --records N], with N at least ${RECORDS_PER_CHANGE * SAMPLES}`);
   }
   return wanted;
 }
