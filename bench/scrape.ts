@@ -7,10 +7,11 @@ import { fork, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync } from 'node:fs';
-import { Agent, get } from 'node:http';
+import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { cpuTimeMs, residentBytes } from './cpu-time.ts';
+import { RawClient } from './raw-client.ts';
 import { closingLine, describeSummary, summarize } from './statistics.ts';
 import type { Summary } from './statistics.ts';
 
@@ -24,7 +25,7 @@ interface Server {
   readonly kind: Kind;
   readonly pid: number;
   readonly port: number;
-  readonly agent: Agent;
+  readonly client: RawClient;
   advance(round: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -62,26 +63,27 @@ async function scrapeAll(size: number, rounds: { readonly warmUp: number; readon
         await server.advance(round);
         const cpuBefore = cpuTimeMs(server.pid);
         const startedMs = performance.now();
-        const page = await scrape(server);
+        await server.client.scrape();
         const latencyMs = performance.now() - startedMs;
         const own = samples.get(server.kind);
         if (own === undefined || round <= rounds.warmUp) continue;
         own.latencyMs.push(latencyMs);
         own.cpuMs.push(cpuTimeMs(server.pid) - cpuBefore);
-        if (round === rounds.warmUp + rounds.measured) own.page = page.toString();
+        if (round === rounds.warmUp + rounds.measured) own.page = await page(server.port);
       }
     }
     for (const { kind, pid } of servers)
       console.log(`${kind} with ${size} series: ${(residentBytes(pid) / 2 ** 20).toFixed(0)} MiB resident`);
   } finally {
+    for (const { client } of servers) client.close();
     await Promise.all(servers.map((server) => server.stop()));
   }
-  return new Map([...samples].map(([kind, { latencyMs, cpuMs, page }]) => [kind, resultOf(latencyMs, cpuMs, page)]));
+  return new Map([...samples].map(([kind, { latencyMs, cpuMs, page: text }]) => [kind, resultOf(latencyMs, cpuMs, text)]));
 }
 
-function resultOf(latencyMs: readonly number[], cpuMs: readonly number[], page: string): Result {
-  const series = page.split('\n').filter((text) => text !== '' && !text.startsWith('#')).length;
-  return { latencyMs: summarize(latencyMs), cpuMs: summarize(cpuMs), series, bytes: page.length };
+function resultOf(latencyMs: readonly number[], cpuMs: readonly number[], text: string): Result {
+  const series = text.split('\n').filter((entry) => entry !== '' && !entry.startsWith('#')).length;
+  return { latencyMs: summarize(latencyMs), cpuMs: summarize(cpuMs), series, bytes: text.length };
 }
 
 function* closingLines(results: ReadonlyMap<string, Result>): Iterable<string> {
@@ -127,7 +129,7 @@ async function startServer(kind: (typeof KINDS)[number], size: number): Promise<
     kind,
     pid: child.pid ?? 0,
     port: ready.port,
-    agent: new Agent({ keepAlive: true, maxSockets: 1 }),
+    client: await RawClient.connect(ready.port),
     advance: async (round) => {
       const advanced = once(child, 'message');
       child.send(round);
@@ -142,23 +144,22 @@ async function startServer(kind: (typeof KINDS)[number], size: number): Promise<
 async function startNodeExporter(): Promise<Server> {
   const port = await freePort();
   const child = spawn(NODE_EXPORTER, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' });
-  const server: Server = {
-    kind: 'node_exporter',
-    pid: child.pid ?? 0,
-    port,
-    agent: new Agent({ keepAlive: true, maxSockets: 1 }),
-    advance: () => Promise.resolve(),
-    stop: () => stop(child),
-  };
   for (let attempt = 0; attempt < 100; attempt += 1) {
     try {
-      await scrape(server);
-      return server;
+      await page(port);
+      return {
+        kind: 'node_exporter',
+        pid: child.pid ?? 0,
+        port,
+        client: await RawClient.connect(port),
+        advance: () => Promise.resolve(),
+        stop: () => stop(child),
+      };
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-  await server.stop();
+  await stop(child);
   throw new Error('node_exporter does not answer');
 }
 
@@ -168,15 +169,12 @@ async function stop(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-function scrape({ port, agent }: Server): Promise<Buffer> {
+function page(port: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    const request = get({ host: '127.0.0.1', port, path: '/metrics', agent }, (response) => {
+    const request = get({ host: '127.0.0.1', port, path: '/metrics', agent: false }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => {
-        if (response.statusCode === 200) resolve(Buffer.concat(chunks));
-        else reject(new Error(`status ${response.statusCode}`));
-      });
+      response.on('end', () => resolve(Buffer.concat(chunks).toString()));
       response.on('error', reject);
     });
     request.on('error', reject);
