@@ -11,7 +11,9 @@ import type { RuntimeRef } from '../src/report.ts';
 import type { PullSource, StreamSource } from '../src/source.ts';
 import { findBinary } from './neuron-monitor/binary.ts';
 import { createNeuronMonitorSource } from './neuron-monitor/source.ts';
+import { createNdsSource } from './nds/source.ts';
 import { createProcessInspector } from './processes/inspector.ts';
+import type { ProcessInspector } from './processes/inspector.ts';
 import { createProcfsSource } from './procfs/source.ts';
 import { createImdsSource } from './imds/source.ts';
 import { hostLogicalCoreConfig } from './processes/logical-core-config.ts';
@@ -54,7 +56,7 @@ export async function createSources(config: AgentConfig, services: SourceService
   const runtimes = stream === undefined ? discovered : pidsAreLocal ? services.runtimes : () => [];
   return {
     host: services.host,
-    pullSources: nativeSources(config, { ...services, runtimes, isRecording: spec.kind === 'file' }),
+    pullSources: nativeSources(config, { ...services, inspector, runtimes, isRecording: spec.kind === 'file' }),
     identify: (runtime) => (pidsAreLocal ? inspector.enrich(runtime) : runtime),
     [Symbol.asyncDispose]: () => Promise.resolve(inspector[Symbol.dispose]()),
     ...(stream === undefined ? {} : { stream }),
@@ -62,13 +64,20 @@ export async function createSources(config: AgentConfig, services: SourceService
 }
 
 interface NativeServices extends SourceServices {
+  readonly inspector: ProcessInspector;
   readonly isRecording: boolean;
+  /** The host with its datastores in place of its device nodes, where they are files. */
+  readonly datastoreHost?: Host;
 }
 
 /** A recording is of another time and, often, another host: nothing of this one is mixed in, unless the configuration says so. */
-function nativeSources(config: AgentConfig, { host, logger, runtimes, isRecording }: NativeServices): readonly PullSource[] {
-  const { procfs, imds } = config.source;
+function nativeSources(
+  config: AgentConfig,
+  { host, logger, inspector, runtimes, isRecording, datastoreHost = host }: NativeServices,
+): readonly PullSource[] {
+  const { procfs, imds, nds } = config.source;
   const sources: PullSource[] = [];
+  if (!isRecording && nds.enabled) sources.push(createNdsSource({ host: datastoreHost, inspector }));
   if (!isRecording) sources.push(createSysfsSource({ host, logger, logicalCoreConfig: () => hostLogicalCoreConfig(host) }));
   if (procfs === 'on' || (procfs === 'auto' && !isRecording)) sources.push(createProcfsSource({ host, runtimes }));
   if (!isRecording) sources.push(createImdsSource({ host, ...imds }));
@@ -86,11 +95,15 @@ async function virtualSources(config: AgentConfig, services: SourceServices, ins
   const { host } = virtual;
   const inspector = createProcessInspector({ host });
   const endpoint = host.env['AWS_EC2_METADATA_SERVICE_ENDPOINT'] ?? config.source.imds.endpoint;
-  const source = { ...config.source, imds: { ...config.source.imds, endpoint } };
+  // The datastores of a simulated host are files: none of the doubts about real ones applies.
+  const source = { ...config.source, imds: { ...config.source.imds, endpoint }, nds: { enabled: true } };
   const runtimes = (): readonly RuntimeRef[] => inspector.discover(host.clock.monotonicMs());
   return {
     host,
-    pullSources: nativeSources({ ...config, source }, { ...services, host, runtimes, isRecording: false }),
+    pullSources: nativeSources(
+      { ...config, source },
+      { ...services, host, inspector, runtimes, isRecording: false, datastoreHost: { ...host, devRoot: virtual.ndsRoot } },
+    ),
     identify: (runtime) => inspector.enrich(runtime),
     async [Symbol.asyncDispose]() {
       inspector[Symbol.dispose]();
