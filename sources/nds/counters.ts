@@ -1,4 +1,5 @@
 import {
+  BASE_COUNTER_COUNT,
   CORE_COUNTER,
   CORE_COUNTER_COUNT,
   DEVICE_COUNTERS_AT,
@@ -7,8 +8,8 @@ import {
   MAX_CORES,
   SIGNATURE,
   USED_BYTES,
+  coreCounterAt,
 } from './layout.ts';
-import { coreCounterAt } from './layout.ts';
 
 /** Counters of one datastore at one moment. Raw: picoseconds and arithmetic pass 2^53. */
 export interface DatastoreCounters {
@@ -30,13 +31,13 @@ export interface CoreCounters {
 /** Decodes the counters of the first `coreCount` physical cores; undefined when this is no datastore. */
 export function decodeCounters(bytes: Uint8Array, coreCount: number): DatastoreCounters | undefined {
   if (!isDatastore(bytes)) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const device = new BigUint64Array(DEVICE_COUNTER_COUNT);
-  for (let counter = 0; counter < DEVICE_COUNTER_COUNT; counter += 1) {
-    device[counter] = view.getBigUint64(DEVICE_COUNTERS_AT + 8 * counter, true);
-  }
-  const cores = Array.from({ length: Math.min(coreCount, MAX_CORES) }, (_, core) => decodeCore(view, core));
-  return { formatVersion: view.getInt32(FORMAT_VERSION_AT, true), device, cores };
+  // Whole words at once: a runtime and its reader are on the same little-endian machine, and all counters stand on words.
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+  const words = new BigUint64Array(aligned.buffer, aligned.byteOffset, USED_BYTES / 8);
+  const doubles = new Float64Array(aligned.buffer, aligned.byteOffset, USED_BYTES / 8);
+  const cores = Array.from({ length: Math.min(coreCount, MAX_CORES) }, (_, core) => decodeCore(words, doubles, core));
+  const formatVersion = new DataView(aligned.buffer, aligned.byteOffset).getInt32(FORMAT_VERSION_AT, true);
+  return { formatVersion, device: wordsAt(words, DEVICE_COUNTERS_AT, DEVICE_COUNTER_COUNT), cores };
 }
 
 /** A slab that nobody uses is all zeros. */
@@ -45,19 +46,23 @@ export function isDatastore(bytes: Uint8Array): boolean {
 }
 
 /** A latency slot as the seconds of the last execution. A plain count read as a double is far below any latency, or none. */
-export function latencySeconds(value: number): number | undefined {
-  return value > 1e-9 && value < 86_400 ? value : undefined;
+export function latencySeconds(value: number | undefined): number | undefined {
+  return value !== undefined && value > 1e-9 && value < 86_400 ? value : undefined;
 }
 
-function decodeCore(view: DataView, core: number): CoreCounters {
+function decodeCore(words: BigUint64Array, doubles: Float64Array, core: number): CoreCounters {
   const counters = new BigUint64Array(CORE_COUNTER_COUNT);
-  for (let counter = 0; counter < CORE_COUNTER_COUNT; counter += 1)
-    counters[counter] = view.getBigUint64(coreCounterAt(core, counter), true);
-  const device = latencySeconds(view.getFloat64(coreCounterAt(core, CORE_COUNTER.latencyDevice), true));
-  const total = latencySeconds(view.getFloat64(coreCounterAt(core, CORE_COUNTER.latencyTotal), true));
+  counters.set(wordsAt(words, coreCounterAt(core, 0), BASE_COUNTER_COUNT));
+  counters.set(wordsAt(words, coreCounterAt(core, BASE_COUNTER_COUNT), CORE_COUNTER_COUNT - BASE_COUNTER_COUNT), BASE_COUNTER_COUNT);
+  const device = latencySeconds(doubles[coreCounterAt(core, CORE_COUNTER.latencyDevice) / 8]);
+  const total = latencySeconds(doubles[coreCounterAt(core, CORE_COUNTER.latencyTotal) / 8]);
   return {
     counters,
     ...(device !== undefined && { latencyDeviceSeconds: device }),
     ...(total !== undefined && { latencyTotalSeconds: total }),
   };
+}
+
+function wordsAt(words: BigUint64Array, at: number, count: number): BigUint64Array {
+  return words.subarray(at / 8, at / 8 + count);
 }

@@ -91,9 +91,9 @@ export class LatencyWatch {
   poll(): void {
     for (let core = 0; core < this.#completedBefore.length; core += 1) {
       // The low half of the counter is enough to see it move.
-      const completed = this.#words[coreCounterAt(core, CORE_COUNTER.completed) / 4] ?? 0;
+      const completed = this.#words[coreCounterAt(core, CORE_COUNTER.completed) / 4];
       const before = this.#completedBefore[core];
-      if (completed === before) continue;
+      if (completed === undefined || completed === before) continue;
       this.#completedBefore[core] = completed;
       if (before !== undefined) this.#take(core, (completed - before) >>> 0);
     }
@@ -114,8 +114,8 @@ export class LatencyWatch {
     if (executions > MAX_BELIEVABLE_EXECUTIONS) return;
     this.#completed += executions;
     if (this.#device.length >= MAX_SAMPLES) return;
-    const device = latencySeconds(this.#doubles[coreCounterAt(core, CORE_COUNTER.latencyDevice) / 8] ?? 0);
-    const total = latencySeconds(this.#doubles[coreCounterAt(core, CORE_COUNTER.latencyTotal) / 8] ?? 0);
+    const device = latencySeconds(this.#doubles[coreCounterAt(core, CORE_COUNTER.latencyDevice) / 8]);
+    const total = latencySeconds(this.#doubles[coreCounterAt(core, CORE_COUNTER.latencyTotal) / 8]);
     if (device !== undefined) this.#device.push({ seconds: device, weight: executions });
     if (total !== undefined) this.#total.push({ seconds: total, weight: executions });
     if (device !== undefined || total !== undefined) this.#seen += 1;

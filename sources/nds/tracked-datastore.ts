@@ -45,6 +45,8 @@ export class TrackedDatastore {
   #rates: CoreRateTracker | undefined;
   #executionsBefore: { readonly cores: readonly CoreCounters[]; readonly atMs: number } | undefined;
   #last: readonly CoreCounters[] | undefined;
+  #wasSealed = false;
+  #lastRecords: { readonly bytes: Uint8Array; readonly records: DatastoreRecords } | undefined;
   readonly #complaints = new Set<string>();
 
   constructor(options: TrackedDatastoreOptions) {
@@ -61,12 +63,12 @@ export class TrackedDatastore {
 
   /** Undefined when nothing can be believed now; why is reported once. */
   read(groups: ReadonlySet<NdsGroup>, atMs: number, failures: WorkFailure[]): DatastoreReading | undefined {
-    const bytes = this.#stableCopy(failures);
-    const counters = bytes === undefined ? undefined : decodeCounters(bytes, this.#options.coreCount);
-    if (bytes === undefined || counters === undefined) return undefined;
+    const stable = this.#readStable(failures);
+    const counters = stable === undefined ? undefined : decodeCounters(stable.bytes, this.#options.coreCount);
+    if (stable === undefined || counters === undefined) return undefined;
+    const { records } = stable;
     if (this.#last !== undefined && hasFallen(this.#last, counters.cores)) this.#beginAnew();
     this.#last = counters.cores;
-    const records = decodeRecords(bytes);
     if (records.proof === 'unknown') this.#complain(failures, 'tag, versions and models are not where they should be and are left out');
     const memory = groups.has('memory_used') ? this.#memory(counters, records, failures) : undefined;
     const rates = groups.has('neuroncore_counters') ? this.#nextRates(counters.cores, records, atMs) : undefined;
@@ -83,21 +85,37 @@ export class TrackedDatastore {
     this.#options.mapped.unmap();
   }
 
-  /** Header and records must be the same before and after the counters were copied; tried twice. */
-  #stableCopy(failures: WorkFailure[]): Uint8Array | undefined {
+  /**
+   * Header and records must be the same before and after the counters were copied, and have their checksums if they ever had;
+   * tried twice.
+   */
+  #readStable(failures: WorkFailure[]): { readonly bytes: Uint8Array; readonly records: DatastoreRecords } | undefined {
     const { mapped } = this.#options;
     for (let attempt = 0; attempt < 2; attempt += 1) {
       mapped.refresh();
-      const copy = mapped.memory.slice(0, USED_BYTES);
-      if (!isDatastore(copy)) {
+      const bytes = mapped.memory.slice(0, USED_BYTES);
+      if (!isDatastore(bytes)) {
         this.#complain(failures, 'is no datastore: the signature is missing');
         return undefined;
       }
       mapped.refresh();
-      if (isSame(copy, mapped.memory, 0, 8) && isSame(copy, mapped.memory, RECORDS_AT, RECORDS_END)) return copy;
+      if (!isSame(bytes, mapped.memory, 0, 8) || !isSame(bytes, mapped.memory, RECORDS_AT, RECORDS_END)) continue;
+      const records = this.#decodeRecords(bytes);
+      if (this.#wasSealed && records.proof !== 'sealed') continue;
+      this.#wasSealed = records.proof === 'sealed';
+      return { bytes, records };
     }
     failures.push({ code: 'source_stale', message: `${this.#name()} changed while it was read, twice` });
     return undefined;
+  }
+
+  /** Records hardly ever change; comparing them is much cheaper than checking their sums. */
+  #decodeRecords(bytes: Uint8Array): DatastoreRecords {
+    const last = this.#lastRecords;
+    if (last !== undefined && isSame(bytes, last.bytes, RECORDS_AT, RECORDS_END)) return last.records;
+    const records = decodeRecords(bytes);
+    this.#lastRecords = { bytes, records };
+    return records;
   }
 
   #beginAnew(): void {
