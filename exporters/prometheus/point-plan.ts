@@ -106,19 +106,24 @@ export class PointPlan {
     this.#written = cells;
   }
 
+  /** The loop every scrape spends its time in. */
   #move(dataPoints: readonly AnyPoint[], first: number, cells: Float64Array): Refresh {
+    const known = this.#attributes;
+    const ownCells = this.#cells;
+    const startTimes = this.#startTimes;
     let isReshaped = false;
-    let index = first;
-    for (const { attributes, value, startTime } of dataPoints) {
-      if (this.#attributes[index] !== attributes && !this.#isSame(index, attributes)) return 'other';
-      const cell = this.#cells[index] ?? -1;
-      if (cell >= 0 && startTime === this.#startTimes[index] && typeof value === 'number') {
+    for (let position = 0; position < dataPoints.length; position += 1) {
+      const point = dataPoints[position];
+      const index = first + position;
+      if (point === undefined || (known[index] !== point.attributes && !this.#isSame(index, point.attributes))) return 'other';
+      const { value, startTime } = point;
+      const cell = ownCells[index] ?? -1;
+      if (cell >= 0 && startTime === startTimes[index] && typeof value === 'number') {
         cells[cell] = value;
-      } else if (this.#sinks[index]?.take(value, startTime, cells) === true) {
-        isReshaped = true;
+        continue;
       }
-      this.#startTimes[index] = startTime;
-      index += 1;
+      if (this.#sinks[index]?.take(value, startTime, cells) === true) isReshaped = true;
+      startTimes[index] = startTime;
     }
     return isReshaped ? 'reshaped' : 'same';
   }

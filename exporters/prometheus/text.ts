@@ -118,15 +118,17 @@ export class TextPageEncoder implements PageEncoder {
 
   /** Puts the changed numbers where they belong now, and remembers where that is. */
   #placeNumbers(page: Buffer, changed: number): void {
+    const starts = this.#starts;
+    const scratch = this.#scratch;
     let shift = 0;
     let next = 0;
     let read = 0;
-    for (let index = 0; index < this.#starts.length; index += 1) {
-      const start = (this.#starts[index] ?? 0) + shift;
-      this.#starts[index] = start;
+    for (let index = 0; index < starts.length; index += 1) {
+      const start = (starts[index] ?? 0) + shift;
+      starts[index] = start;
       if (next === changed || this.#changed[next] !== index) continue;
       const length = this.#newLengths[next] ?? 0;
-      for (let offset = 0; offset < length; offset += 1) page[start + offset] = this.#scratch[read + offset] ?? 0;
+      for (let offset = 0; offset < length; offset += 1) page[start + offset] = scratch[read + offset] ?? 0;
       read += length;
       shift += length - (this.#lengths[index] ?? 0);
       this.#lengths[index] = length;
