@@ -25,9 +25,12 @@ const MAX_BUNDLE_BYTES = 2_000_000;
 
 const version = packageVersion();
 const { metafile, outputFiles } = await build({
-  entryPoints: [join(root, 'src/main.ts')],
+  // The datastore's worker thread is a file of its own: it must not load the agent to be started.
+  entryPoints: { 'neuron-otel': join(root, 'src/main.ts'), 'nds-worker': join(root, 'sources/nds/worker.ts') },
   absWorkingDir: root,
-  outfile: bundlePath,
+  outdir: outputFolder,
+  outExtension: { '.js': '.cjs' },
+  define: { 'import.meta.dirname': '__dirname' },
   bundle: true,
   minify: true,
   platform: 'node',
@@ -42,6 +45,8 @@ const { metafile, outputFiles } = await build({
   metafile: true,
   write: false,
   logLevel: 'warning',
+  // Guarded by a test for `__filename`, which the bundle has.
+  logOverride: { 'empty-import-meta': 'silent' },
 });
 writeOutput();
 report();
@@ -51,7 +56,7 @@ function writeOutput(): void {
   mkdirSync(outputFolder);
   let legalComments = '';
   for (const file of outputFiles) {
-    if (file.path.endsWith('.LEGAL.txt')) legalComments = file.text;
+    if (file.path.endsWith('.LEGAL.txt')) legalComments += file.text;
     else writeFileSync(file.path, file.text);
   }
   chmodSync(bundlePath, 0o755);
