@@ -4,7 +4,7 @@ import { accessSync, constants, existsSync, mkdirSync, readFileSync, readdirSync
 import { delimiter, join, resolve } from 'node:path';
 
 /** Programs of others that the end-to-end tests and benchmarks run next to the agent. */
-export const PEER_NAMES = ['collector', 'prometheus', 'promtool', 'node-exporter', 'python'] as const;
+export const PEER_NAMES = ['collector', 'prometheus', 'promtool', 'node-exporter', 'python', 'strace'] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
 
 /** A peer that could not be had: what was tried, and what a person can do. */
@@ -29,6 +29,7 @@ const DEBIAN_PROGRAMS = {
   prometheus: { package: 'prometheus', program: 'prometheus' },
   promtool: { package: 'prometheus', program: 'promtool' },
   'node-exporter': { package: 'prometheus-node-exporter', program: 'prometheus-node-exporter' },
+  strace: { package: 'strace', program: 'strace' },
 } as const;
 
 /**
@@ -58,6 +59,7 @@ function preparePeer(name: PeerName, log: (line: string) => void): string {
     case 'prometheus':
     case 'promtool':
     case 'node-exporter':
+    case 'strace':
       return debianProgram(DEBIAN_PROGRAMS[name], log);
   }
 }
@@ -71,6 +73,7 @@ function remedyFor(name: PeerName): string {
     case 'prometheus':
     case 'promtool':
     case 'node-exporter':
+    case 'strace':
       return `put ${DEBIAN_PROGRAMS[name].program} into PATH (Debian: apt-get install --no-install-recommends ${DEBIAN_PROGRAMS[name].package})`;
   }
 }
