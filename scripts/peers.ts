@@ -4,7 +4,16 @@ import { accessSync, constants, existsSync, mkdirSync, readFileSync, readdirSync
 import { delimiter, join, resolve } from 'node:path';
 
 /** Programs of others that the end-to-end tests and benchmarks run next to the agent. */
-export const PEER_NAMES = ['collector', 'prometheus', 'promtool', 'node-exporter', 'python', 'strace'] as const;
+export const PEER_NAMES = [
+  'collector',
+  'prometheus',
+  'promtool',
+  'prometheus-parser',
+  'exporter-toolkit',
+  'node-exporter',
+  'python',
+  'strace',
+] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
 
 /** A peer that could not be had: what was tried, and what a person can do. */
@@ -22,7 +31,6 @@ export interface PreparedPeers {
 
 const root = resolve(import.meta.dirname, '..');
 const peersFolder = join(root, '.peers');
-const collectorSource = join(root, 'test/e2e/collector');
 const requirements = join(root, 'test/e2e/requirements.txt');
 
 const DEBIAN_PROGRAMS = {
@@ -31,6 +39,21 @@ const DEBIAN_PROGRAMS = {
   'node-exporter': { package: 'prometheus-node-exporter', program: 'prometheus-node-exporter' },
   strace: { package: 'strace', program: 'strace' },
 } as const;
+
+interface GoProgram {
+  /** Module below `test/e2e/`. */
+  readonly folder: string;
+  /** Package in the module. */
+  readonly program: string;
+  /** Name in `.peers/`. */
+  readonly binary: string;
+}
+
+const GO_PROGRAMS = {
+  collector: { folder: 'collector', program: '.', binary: 'otelcol' },
+  'prometheus-parser': { folder: 'prometheus-peers', program: 'parser', binary: 'prometheus-parser' },
+  'exporter-toolkit': { folder: 'prometheus-peers', program: 'toolkit', binary: 'exporter-toolkit' },
+} as const satisfies Readonly<Record<string, GoProgram>>;
 
 /**
  * Makes the named peers ready, building or downloading what is absent into `.peers/`. Needs no root, starts no service.
@@ -53,7 +76,9 @@ export function preparePeers(names: readonly PeerName[] = PEER_NAMES, log: (line
 function preparePeer(name: PeerName, log: (line: string) => void): string {
   switch (name) {
     case 'collector':
-      return collector(log);
+    case 'prometheus-parser':
+    case 'exporter-toolkit':
+      return goProgram(GO_PROGRAMS[name], log);
     case 'python':
       return pythonEnvironment(log);
     case 'prometheus':
@@ -67,6 +92,8 @@ function preparePeer(name: PeerName, log: (line: string) => void): string {
 function remedyFor(name: PeerName): string {
   switch (name) {
     case 'collector':
+    case 'prometheus-parser':
+    case 'exporter-toolkit':
       return 'install Go 1.26 or newer; its module proxy must be reachable';
     case 'python':
       return 'install Python 3.9 or newer with venv and pip (Debian: apt-get install python3-venv)';
@@ -78,14 +105,15 @@ function remedyFor(name: PeerName): string {
   }
 }
 
-/** The Collector of `test/e2e/collector`, built again when its sources change. */
-function collector(log: (line: string) => void): string {
-  const binary = join(peersFolder, 'otelcol');
+/** Built from `test/e2e/`, again when the sources change. */
+function goProgram({ folder, program, binary }: GoProgram, log: (line: string) => void): string {
+  const source = join(root, 'test/e2e', folder);
+  const path = join(peersFolder, binary);
   const hash = createHash('sha256');
-  for (const file of ['go.mod', 'go.sum', 'main.go']) hash.update(readFileSync(join(collectorSource, file)));
-  return onceFor(binary, hash.digest('hex'), () => {
-    log('building the OpenTelemetry Collector (a minute or two)');
-    run('go', ['build', '-mod=readonly', '-trimpath', '-o', binary, '.'], { cwd: collectorSource, env: { CGO_ENABLED: '0' } });
+  for (const file of ['go.mod', 'go.sum', join(program, 'main.go')]) hash.update(readFileSync(join(source, file)));
+  return onceFor(path, hash.digest('hex'), () => {
+    log(`building ${binary} (a minute or two)`);
+    run('go', ['build', '-mod=readonly', '-trimpath', '-o', path, `./${program}`], { cwd: source, env: { CGO_ENABLED: '0' } });
   });
 }
 
