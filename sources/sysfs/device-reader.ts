@@ -14,7 +14,7 @@ import { PowerSchedule, parsePower } from './power.ts';
 import type { FactNode } from './roles.ts';
 import { Sweep } from './sweep.ts';
 import { findFiles, inodeOf } from './walk.ts';
-import type { DeviceDirectory } from './walk.ts';
+import type { DeviceDirectory, FoundFile } from './walk.ts';
 
 export interface DeviceReaderOptions {
   readonly directory: DeviceDirectory;
@@ -29,6 +29,13 @@ export interface DeviceSample {
   readonly failures: readonly SourceFailure[];
 }
 
+/**
+ * A driver that is being loaded makes its nodes one after the other: a tree that was found is looked at again after ten seconds,
+ * and from then on ever more rarely.
+ */
+const FIRST_RECHECK_MS = 10_000;
+const LONGEST_RECHECK_MS = 600_000;
+
 /** Serial number, firmware and the like are read anew this often. */
 const FACTS_MS = 60_000;
 
@@ -41,7 +48,10 @@ export class DeviceReader {
   readonly #health = new HealthJudge();
   readonly #power = new PowerSchedule();
   #inventory: Inventory;
+  #treeHash: number;
   #inode: number | undefined;
+  #recheckAtMs = -Infinity;
+  #recheckMs = FIRST_RECHECK_MS;
   #facts: DeviceFacts = {};
   #factsAtMs = -Infinity;
   #coreArchitecture: string | undefined;
@@ -50,7 +60,9 @@ export class DeviceReader {
     this.#options = options;
     this.directory = options.directory;
     this.#inode = inodeOf(this.directory.path);
-    this.#inventory = takeInventory(findFiles(this.directory));
+    const files = findFiles(this.directory);
+    this.#treeHash = hashOf(files);
+    this.#inventory = takeInventory(files);
   }
 
   get inventory(): Inventory {
@@ -74,14 +86,11 @@ export class DeviceReader {
 
   /** Nodes that are gone are looked for once more where they may stand now. */
   read(countersAreLive: boolean, monotonicMs: number): DeviceSample {
-    if (inodeOf(this.directory.path) !== this.#inode) this.#search();
-    const sweep = this.#newSweep();
-    const counters = this.#sweep(sweep, countersAreLive, monotonicMs);
-    if (!sweep.gone) return { counters, failures: sweep.failures() };
+    if (inodeOf(this.directory.path) !== this.#inode || this.#hasMoved(monotonicMs)) this.#search();
+    const first = this.#tryRead(countersAreLive, monotonicMs);
+    if (first !== undefined) return first;
     this.#search();
-    if (this.#inode === undefined) return { failures: [] };
-    const second = this.#newSweep();
-    return { counters: this.#sweep(second, countersAreLive, monotonicMs), failures: second.failures() };
+    return this.#tryRead(countersAreLive, monotonicMs) ?? { failures: [] };
   }
 
   /** Some facts are for root only in older drivers: what cannot be read is left out without a word. Known facts survive a reset. */
@@ -104,6 +113,14 @@ export class DeviceReader {
     for (const file of allFiles(this.#inventory)) this.#options.reader.release(file);
   }
 
+  /** Undefined when the device, or a node of the inventory, is not there any more. */
+  #tryRead(countersAreLive: boolean, monotonicMs: number): DeviceSample | undefined {
+    if (this.#inode === undefined) return undefined;
+    const sweep = this.#newSweep();
+    const counters = this.#sweep(sweep, countersAreLive, monotonicMs);
+    return sweep.gone ? undefined : { counters, failures: sweep.failures() };
+  }
+
   #newSweep(): Sweep {
     return new Sweep(this.#options.reader, this.directory.index);
   }
@@ -111,8 +128,22 @@ export class DeviceReader {
   #search(): void {
     this.release();
     this.#inode = inodeOf(this.directory.path);
-    this.#inventory = takeInventory(findFiles(this.directory));
+    const files = findFiles(this.directory);
+    this.#treeHash = hashOf(files);
+    this.#inventory = takeInventory(files);
     this.#factsAtMs = -Infinity;
+    this.#recheckAtMs = -Infinity;
+    this.#recheckMs = FIRST_RECHECK_MS;
+  }
+
+  /** Looks at the tree when it is time to; true when it has other files than the inventory was taken of. */
+  #hasMoved(monotonicMs: number): boolean {
+    if (monotonicMs < this.#recheckAtMs) return false;
+    const isFirst = this.#recheckAtMs === -Infinity;
+    this.#recheckAtMs = monotonicMs + this.#recheckMs;
+    if (isFirst) return false;
+    this.#recheckMs = Math.min(LONGEST_RECHECK_MS, this.#recheckMs * 6);
+    return hashOf(findFiles(this.directory)) !== this.#treeHash;
   }
 
   #sweep(sweep: Sweep, countersAreLive: boolean, monotonicMs: number): DeviceCounters {
@@ -192,4 +223,13 @@ export class DeviceReader {
     for (const core of this.#inventory.cores.values()) return sweep.count(core.other.get('reset_fail_count'));
     return undefined;
   }
+}
+
+/** FNV-1a over the paths of the files, 32 bits. */
+function hashOf(files: readonly FoundFile[]): number {
+  let hash = 0x811c9dc5;
+  for (const { path } of files) {
+    for (let i = 0; i < path.length; i += 1) hash = Math.imul(hash ^ path.charCodeAt(i), 0x01000193);
+  }
+  return hash;
 }
