@@ -5,7 +5,7 @@ import type { DatastoreAccess, OpenDevice } from './access.ts';
 import { SLAB_BYTES, USED_BYTES } from './layout.ts';
 
 /** Files are rewritten a few times a second at most. */
-const POLL_INTERVAL_MS = 20;
+const POLL_INTERVAL_MS = 250;
 
 /** Datastores as files, `neuron<N>/<pid>` below a folder: those of a virtual host, or copies of real ones. */
 export function createFileAccess(devRoot: string): DatastoreAccess {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { withDeadline } from '../../src/deadline.ts';
 import { AgentError } from '../../src/errors.ts';
@@ -6,10 +6,13 @@ import type { Host } from '../../src/host.ts';
 import type { AnyGroupReading, MetricGroup, NeuronHardwareInfo, RuntimeRef } from '../../src/report.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { bootTimeMs, startTimeMs } from '../procfs/boot-time.ts';
+import { readPidStat } from '../processes/identity.ts';
 import type { ProcessInspector } from '../processes/inspector.ts';
 import { exitWithoutThreads } from './exit.ts';
+import { createFileAccess } from './file-access.ts';
 import { readCoreNumbering } from './hardware.ts';
-import type { WorkerAnswer } from './protocol.ts';
+import { LocalLink } from './local-link.ts';
+import type { ReaderLink, WorkerAnswer } from './protocol.ts';
 import { readingsOf } from './readings.ts';
 import type { CoreNumbering } from './readings.ts';
 import { NDS_GROUPS } from './work.ts';
@@ -32,7 +35,7 @@ const RESTART_MS = 60_000;
 
 /**
  * Per-process data from the Neuron driver's datastore, without AWS's binary: `execution_stats`, `memory_used`,
- * `neuroncore_counters`. Reads in a worker thread. Not proven on hardware: see README.md.
+ * `neuroncore_counters`. Devices are read in a worker thread. Not proven on hardware: see README.md.
  */
 export function createNdsSource(options: NdsOptions): PullSource {
   return new NdsSource(options);
@@ -43,7 +46,7 @@ class NdsSource implements PullSource {
   readonly id = 'nds';
   readonly #options: NdsOptions;
   readonly #bootTimeMs: number | undefined;
-  #link: WorkerLink | undefined;
+  #link: ReaderLink | undefined;
   #restartAtMs = Number.NEGATIVE_INFINITY;
   #isDisposed = false;
 
@@ -90,17 +93,16 @@ class NdsSource implements PullSource {
     if (!ended) await exitWithoutThreads();
   }
 
-  #currentLink(): WorkerLink | undefined {
-    const { clock, devRoot, procRoot } = this.#options.host;
+  #currentLink(): ReaderLink | undefined {
     if (this.#link !== undefined && this.#link.end === undefined) return this.#link;
-    if (clock.monotonicMs() < this.#restartAtMs) return undefined;
-    this.#link = new WorkerLink({ devRoot, procRoot });
+    if (this.#options.host.clock.monotonicMs() < this.#restartAtMs) return undefined;
+    this.#link = createLink(this.#options.host);
     return this.#link;
   }
 
-  async #ask(link: WorkerLink, groups: readonly NdsGroup[], numbering: CoreNumbering, signal: AbortSignal): Promise<WorkerAnswer> {
+  async #ask(link: ReaderLink, groups: readonly NdsGroup[], numbering: CoreNumbering, signal: AbortSignal): Promise<WorkerAnswer> {
     const { clock } = this.#options.host;
-    const knownPids = this.#options.inspector.discover(clock.monotonicMs()).map(({ pid }) => pid);
+    const knownPids = this.#options.inspector.scan(clock.monotonicMs()).map(({ pid }) => pid);
     const asked = link.ask({ kind: 'collect', request: { groups, coresPerDevice: numbering.coresPerDevice, knownPids } });
     const late = Promise.withResolvers<never>();
     const give = (): void =>
@@ -121,7 +123,10 @@ class NdsSource implements PullSource {
     const known = sample.processes.map((work) => ({ work, ...this.#identify(work, numbering) }));
     const readings = known.flatMap(({ work, runtime, numbering: own }) => readingsOf(work, runtime, own));
     const batch = this.#batch(sampledAtMs, readings, failures);
-    return sample.isComplete ? { ...batch, runtimes: known.map(({ runtime }) => runtime) } : batch;
+    if (!sample.isComplete) return batch;
+    const runtimes = known.map(({ runtime }) => runtime);
+    this.#options.inspector.learn(runtimes, this.#options.host.clock.monotonicMs());
+    return { ...batch, runtimes };
   }
 
   /** The datastore's word for the tag, procfs for the rest: if the pid still names the process the datastore was read from. */
@@ -146,6 +151,14 @@ class NdsSource implements PullSource {
   #batch(sampledAtMs: number, readings: readonly AnyGroupReading[], failures: readonly SourceFailure[]): ReadingBatch {
     return { source: this.id, sampledAtMs, readings, failures };
   }
+}
+
+/** A virtual host has a folder of files where a real one has a device. */
+function createLink(host: Host): ReaderLink {
+  const { clock, devRoot, procRoot } = host;
+  const first = statSync(join(devRoot, 'neuron0'), { throwIfNoEntry: false });
+  if (first?.isDirectory() !== true) return new WorkerLink({ devRoot, procRoot });
+  return new LocalLink(clock, { access: createFileAccess(devRoot), startTicksOf: (pid) => readPidStat(host, pid)?.startTicks });
 }
 
 function failure(error: AgentError): SourceFailure {

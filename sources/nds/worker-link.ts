@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { AgentError } from '../../src/errors.ts';
-import type { WorkerAnswer, WorkerCommand, WorkerStart } from './protocol.ts';
+import type { ReaderLink, WorkerAnswer, WorkerCommand, WorkerStart } from './protocol.ts';
 
 /** The worker thread as the main thread sees it. Every command gets at most one answer; commands do not overlap. */
-export class WorkerLink {
+export class WorkerLink implements ReaderLink {
   readonly #worker: Worker;
   #pending: PromiseWithResolvers<WorkerAnswer> | undefined;
   #end: AgentError | undefined;
@@ -22,17 +22,14 @@ export class WorkerLink {
     this.#worker.on('exit', () => this.#finish(new AgentError('internal', 'nds', 'the datastore reader has ended')));
   }
 
-  /** A command is under way: the driver has not answered yet. */
   get isBusy(): boolean {
     return this.#pending !== undefined;
   }
 
-  /** Why there will be no more answers. */
   get end(): AgentError | undefined {
     return this.#end;
   }
 
-  /** Rejects with `end` when the worker cannot answer. One at a time. */
   ask(command: WorkerCommand): Promise<WorkerAnswer> {
     if (this.#end !== undefined) return Promise.reject(this.#end);
     this.#pending = Promise.withResolvers<WorkerAnswer>();
@@ -41,7 +38,7 @@ export class WorkerLink {
     return this.#pending.promise;
   }
 
-  /** Ends the thread. Does not come back while the thread is inside the driver. */
+  /** Does not come back while the thread is inside the driver. */
   async terminate(): Promise<void> {
     await this.#worker.terminate();
   }

@@ -1,15 +1,11 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { AgentError } from '../../src/errors.ts';
-import { parsePidStat } from '../procfs/pid-stat.ts';
-import { readText } from '../processes/proc-files.ts';
+import { readPidStat } from '../processes/identity.ts';
 import type { DatastoreAccess } from './access.ts';
 import { DatastoreCollector } from './collector.ts';
 import { failureOf } from './device-session.ts';
 import { createDriverAccess } from './driver-access.ts';
-import { createFileAccess } from './file-access.ts';
 import { loadLibc } from './libc.ts';
 import type { WorkerAnswer, WorkerCommand, WorkerStart } from './protocol.ts';
 
@@ -23,7 +19,7 @@ async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
   const answer = (message: WorkerAnswer): void => port.postMessage(message);
   let access: DatastoreAccess;
   try {
-    access = await createAccess(start.devRoot);
+    access = createDriverAccess(start.devRoot, await loadLibc());
   } catch (thrown) {
     answer({ kind: 'unusable', failure: failureOf(AgentError.from(thrown, 'internal', 'nds')) });
     port.close();
@@ -32,7 +28,7 @@ async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
   const collector = new DatastoreCollector({
     access,
     monotonicMs: () => performance.now(),
-    startTicksOf: (pid) => startTicksOf(start.procRoot, pid),
+    startTicksOf: (pid) => readPidStat(start, pid)?.startTicks,
   });
   const poll = new Poll(collector, access.pollIntervalMs);
   port.on('message', (command: WorkerCommand) => {
@@ -46,17 +42,6 @@ async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
     answer({ kind: 'stopped' });
     port.close();
   });
-}
-
-/** A virtual host has a folder of files where a real one has a device. */
-async function createAccess(devRoot: string): Promise<DatastoreAccess> {
-  const first = statSync(join(devRoot, 'neuron0'), { throwIfNoEntry: false });
-  return first?.isDirectory() === true ? createFileAccess(devRoot) : createDriverAccess(devRoot, await loadLibc());
-}
-
-function startTicksOf(procRoot: string, pid: number): number | undefined {
-  const text = readText(join(procRoot, String(pid), 'stat'), 4096);
-  return text.is === 'seen' ? parsePidStat(text.value)?.startTicks : undefined;
 }
 
 /** Looks at latencies while somebody wants them. */

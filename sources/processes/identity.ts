@@ -23,7 +23,7 @@ const MAX_ENVIRONMENT_BYTES = 1024 * 1024;
 const MAX_NAME_LENGTH = 255;
 
 /** `/proc/<pid>/stat` now; undefined when there is no such process. */
-export function readPidStat(host: Host, pid: number): PidStat | undefined {
+export function readPidStat(host: Pick<Host, 'procRoot'>, pid: number): PidStat | undefined {
   const text = readText(join(host.procRoot, String(pid), 'stat'), MAX_STAT_BYTES);
   return text.is === 'seen' ? parsePidStat(text.value) : undefined;
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host, Timer } from '../../src/host.ts';
 import type { RuntimeRef } from '../../src/report.ts';
-import { bootTimeMs } from '../procfs/boot-time.ts';
+import { bootTimeMs, startTimeMs } from '../procfs/boot-time.ts';
 import type { PidStat } from '../procfs/pid-stat.ts';
 import { inheritsDescriptors, mapsDevice, scanHolders } from './device-holders.ts';
 import type { DeviceHolder } from './device-holders.ts';
@@ -23,10 +23,14 @@ export interface ProcessInspector {
   /** The runtime with start time and attributes from procfs; the runtime itself when it has a start time or nothing is known. */
   enrich(runtime: RuntimeRef): RuntimeRef;
   /**
-   * Neuron processes that are alive, by pid: those that have `/dev/neuron<N>` open. Looks at all processes every 15 s, in the
-   * background; a process that ended is left out at once.
+   * Neuron processes that are alive: those a better witness named lately (`learn`), else those that `scan` found.
+   * A process that ended is left out at once.
    */
   discover(nowMonotonicMs: number): readonly RuntimeRef[];
+  /** Processes that have `/dev/neuron<N>` open, by pid. Looks at all processes of the host every 15 s, in the background. */
+  scan(nowMonotonicMs: number): readonly RuntimeRef[];
+  /** The datastore names the Neuron processes, and knows their tags better than procfs does. Trusted until it falls silent. */
+  learn(runtimes: readonly RuntimeRef[], nowMonotonicMs: number): void;
   /** Processes whose descriptors could not be seen in the last scan. */
   readonly denied: number;
   [Symbol.dispose](): void;
@@ -46,6 +50,10 @@ const MAX_SCAN_SHARE = 0.01;
 const FIRST_STEP_MS = 100;
 const STEP_MS = 4;
 const PAUSE_MS = 20;
+/** A witness counts as silent after this many of its intervals; the first interval is not known yet. */
+const LEARNED_INTERVALS = 2.5;
+const LEARNED_FIRST_INTERVAL_MS = 60_000;
+const LEARNED_SHORTEST_MS = 15_000;
 /** A process without a mapping is looked at again after this time: it may have opened the device just before. */
 const RECHECK_MS = 60_000;
 
@@ -54,6 +62,12 @@ interface Remembered {
   readonly identity: ProcessIdentity;
   endedAtMs?: number;
   mapping?: { readonly isMapped: boolean | undefined; readonly checkedAtMs: number };
+}
+
+interface Learned {
+  readonly runtimes: readonly RuntimeRef[];
+  readonly atMs: number;
+  readonly intervalMs: number;
 }
 
 interface Scan {
@@ -66,6 +80,7 @@ class Inspector implements ProcessInspector {
   readonly #bootTimeMs: number | undefined;
   readonly #remembered = new Map<number, Remembered>();
   #runtimes: readonly Remembered[] = [];
+  #learned: Learned | undefined;
   #scan: Scan | undefined;
   #timer: Timer | undefined;
   #nextScanMs: number | undefined;
@@ -104,6 +119,19 @@ class Inspector implements ProcessInspector {
   }
 
   discover(nowMonotonicMs: number): readonly RuntimeRef[] {
+    const learned = this.#learned;
+    if (learned === undefined || nowMonotonicMs - learned.atMs > Math.max(LEARNED_SHORTEST_MS, LEARNED_INTERVALS * learned.intervalMs))
+      return this.scan(nowMonotonicMs);
+    return learned.runtimes.filter((runtime) => this.#mayBeAlive(runtime));
+  }
+
+  learn(runtimes: readonly RuntimeRef[], nowMonotonicMs: number): void {
+    const before = this.#learned;
+    const intervalMs = before === undefined ? LEARNED_FIRST_INTERVAL_MS : nowMonotonicMs - before.atMs;
+    this.#learned = { runtimes, atMs: nowMonotonicMs, intervalMs };
+  }
+
+  scan(nowMonotonicMs: number): readonly RuntimeRef[] {
     if (this.#scan === undefined && nowMonotonicMs >= (this.#nextScanMs ?? nowMonotonicMs) && this.#hasDevices()) {
       this.#scan = { steps: this.#scanRuntimes(), busyMs: 0 };
       this.#step(this.#nextScanMs === undefined ? FIRST_STEP_MS : STEP_MS);
@@ -115,6 +143,13 @@ class Inspector implements ProcessInspector {
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     this.#scan = undefined;
+  }
+
+  /** What cannot be seen in procfs is believed. */
+  #mayBeAlive({ pid, startTimeMs: startedMs }: RuntimeRef): boolean {
+    if (startedMs === undefined || this.#bootTimeMs === undefined) return true;
+    const stat = readPidStat(this.#host, pid);
+    return stat !== undefined && startTimeMs(this.#bootTimeMs, stat.startTicks) === startedMs;
   }
 
   #hasDevices(): boolean {

@@ -177,6 +177,26 @@ describe('discovery', () => {
     ]);
   });
 
+  test('what the datastore names counts more than what is open, until it falls silent', async () => {
+    const { host, inspector, discover } = neuronHost();
+    const descriptors = { 7: '/dev/neuron0' };
+    startProcess(host, { pid: 20, startTicks: 2, descriptors });
+    startProcess(host, { pid: 21, startTicks: 2, descriptors });
+    const named = [
+      { pid: 20, tag: 'set by the program itself', startTimeMs: BOOT_MS + 20 },
+      { pid: 99, tag: 'out of sight' },
+    ];
+    for (let round = 0; round < 3; round += 1) {
+      inspector.learn(named, host.clock.monotonicMs());
+      expect(discover()).toEqual(named);
+      await host.clock.advance(5_000);
+    }
+    endProcess(host, 20);
+    expect(discover().map(({ pid }) => pid)).toEqual([99]);
+    await host.clock.advance(10_001);
+    expect(discover().map(({ pid }) => pid)).toEqual([21]);
+  });
+
   test('a process that closed its device is no Neuron process any more', async () => {
     const { host, discover } = neuronHost();
     startProcess(host, { pid: 20, startTicks: 2, descriptors: { 7: '/dev/neuron0' } });

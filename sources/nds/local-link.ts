@@ -1,0 +1,41 @@
+import type { AgentError } from '../../src/errors.ts';
+import type { Clock, Timer } from '../../src/host.ts';
+import { DatastoreCollector } from './collector.ts';
+import type { CollectorOptions } from './collector.ts';
+import type { ReaderLink, WorkerAnswer, WorkerCommand } from './protocol.ts';
+
+/** Reads datastores that are files: nothing blocks, so no thread is needed, and time is the host's. */
+export class LocalLink implements ReaderLink {
+  readonly isBusy = false;
+  readonly end: AgentError | undefined = undefined;
+  readonly #clock: Clock;
+  readonly #pollIntervalMs: number;
+  readonly #collector: DatastoreCollector;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, options: Omit<CollectorOptions, 'monotonicMs'>) {
+    this.#clock = clock;
+    this.#pollIntervalMs = options.access.pollIntervalMs;
+    this.#collector = new DatastoreCollector({ ...options, monotonicMs: () => clock.monotonicMs() });
+  }
+
+  async ask(command: WorkerCommand): Promise<WorkerAnswer> {
+    if (command.kind === 'stop') {
+      this.#timer?.[Symbol.dispose]();
+      this.#collector[Symbol.dispose]();
+      return { kind: 'stopped' };
+    }
+    if (command.request.groups.includes('execution_stats')) this.#timer ??= this.#nextPoll();
+    return { kind: 'sample', sample: this.#collector.collect(command.request) };
+  }
+
+  async terminate(): Promise<void> {}
+
+  #nextPoll(): Timer {
+    const poll = (): void => {
+      this.#collector.poll();
+      this.#timer = this.#nextPoll();
+    };
+    return this.#clock.setTimer(poll, this.#pollIntervalMs, { background: true });
+  }
+}
