@@ -1,21 +1,26 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { Logger } from '../../src/log.ts';
-import type { HeaderValue, HiddenValue, OtlpTls } from './options.ts';
+import type { HeaderValue, OtlpTls } from './options.ts';
+
+/** Permission bit of files. */
+const OTHERS_MAY_READ = 0o004;
 
 /** A file that is read again when it changed. Kubernetes replaces mounted secrets by renaming, so the inode counts too. */
 class WatchedFile {
   readonly #path: string;
   readonly #logger: Logger;
+  readonly #isSecret: boolean;
   #signature = '';
   #content = Buffer.alloc(0);
   #isMissing = false;
   /** Rises with every change. */
   generation = 0;
 
-  constructor(path: string, logger: Logger) {
+  constructor(path: string, options: { readonly logger: Logger; readonly isSecret: boolean }) {
     this.#path = path;
-    this.#logger = logger;
+    this.#logger = options.logger;
+    this.#isSecret = options.isSecret;
   }
 
   /** Rejects with the operating system's error while the file cannot be read for the first time; later the last content stays. */
@@ -29,7 +34,8 @@ class WatchedFile {
       this.#signature = signature;
       this.generation += 1;
       if (this.generation > 1) this.#logger.info({ file: this.#path }, 'file of an OTLP exporter changed and was read again');
-      if ((mode & 0o077) !== 0) this.#logger.debug({ file: this.#path }, 'file of an OTLP exporter is open to other users');
+      if (this.#isSecret && (mode & OTHERS_MAY_READ) !== 0)
+        this.#logger.warn({ file: this.#path }, 'file with a secret can be read by every user');
     } catch (thrown) {
       if (this.generation === 0) throw thrown;
       // In the middle of being replaced, perhaps.
@@ -46,16 +52,11 @@ export class HeaderSource {
   readonly #fixed: Readonly<Record<string, string>>;
   readonly #files: readonly { readonly name: string; readonly file: WatchedFile }[];
 
-  constructor(headers: Readonly<Record<string, HeaderValue | HiddenValue>>, logger: Logger) {
+  constructor(headers: Readonly<Record<string, HeaderValue>>, logger: Logger) {
     const entries = Object.entries(headers).map(([name, value]) => ({ name: name.toLowerCase(), value }));
-    this.#fixed = Object.fromEntries(
-      entries.flatMap(({ name, value }) => {
-        if (typeof value === 'string') return [[name, value]];
-        return 'reveal' in value ? [[name, value.reveal()]] : [];
-      }),
-    );
+    this.#fixed = Object.fromEntries(entries.flatMap(({ name, value }) => (typeof value === 'string' ? [[name, value]] : [])));
     this.#files = entries.flatMap(({ name, value }) =>
-      typeof value === 'object' && 'file' in value ? [{ name, file: new WatchedFile(value.file, logger) }] : [],
+      typeof value === 'string' ? [] : [{ name, file: new WatchedFile(value.file, { logger, isSecret: true }) }],
     );
   }
 
@@ -91,7 +92,9 @@ export class TlsSource {
       { key: 'cert', path: tls.certFile },
       { key: 'key', path: tls.keyFile },
     ] as const;
-    this.#files = files.flatMap(({ key, path }) => (path === undefined ? [] : [{ key, file: new WatchedFile(path, logger) }]));
+    this.#files = files.flatMap(({ key, path }) =>
+      path === undefined ? [] : [{ key, file: new WatchedFile(path, { logger, isSecret: key === 'key' }) }],
+    );
   }
 
   /** The same object until a file changes: connections made with another one are out of date. Rejects while a file cannot be read. */

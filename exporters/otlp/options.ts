@@ -13,11 +13,6 @@ export type OtlpTemporality = (typeof OTLP_TEMPORALITIES)[number];
 /** A value from the configuration, or the file that holds it; the file is read again when it changes. */
 export type HeaderValue = string | { readonly file: string };
 
-/** A value that must be asked for, so that nobody prints it by accident. */
-export interface HiddenValue {
-  reveal(): string;
-}
-
 /** Files in PEM form, read again when they change. */
 export interface OtlpTls {
   /** Trusted roots instead of the system's. */
@@ -54,7 +49,7 @@ export interface OtlpOptions {
   /** Where requests go, path included: `http://localhost:4318/v1/metrics`; for gRPC only scheme, host and port count. */
   readonly endpoint: string;
   readonly protocol: OtlpProtocol;
-  readonly headers?: Readonly<Record<string, HeaderValue | HiddenValue>>;
+  readonly headers?: Readonly<Record<string, HeaderValue>>;
   readonly compression: OtlpCompression;
   /** For one attempt, from connecting to the end of the response. */
   readonly timeoutMs: number;

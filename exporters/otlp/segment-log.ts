@@ -33,8 +33,8 @@ export interface SegmentLogOptions {
   readonly observer: SegmentLogObserver;
 }
 
-/** Small enough that dropping the oldest loses little, large enough that files are few. */
-const MAX_SEGMENT_BYTES = 4 * 1024 * 1024;
+/** Small enough that dropping the oldest loses little and checking one is quick, large enough that files are few. */
+const MAX_SEGMENT_BYTES = 2 * 1024 * 1024;
 const MAX_SET_ASIDE_FILES = 4;
 
 /**

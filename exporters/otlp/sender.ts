@@ -22,8 +22,8 @@ export interface SenderOptions {
   readonly logger: Logger;
 }
 
-/** Requests wait, but none could be read. */
-const UNREADABLE_RETRY_MS = 1000;
+/** After something that should not happen, and while requests wait but none can be read. */
+const AFTER_TROUBLE_MS = 1000;
 
 /** Delivers a queue in order, one request at a time, until closed; what can be retried is retried without an end. */
 export class Sender {
@@ -71,24 +71,33 @@ export class Sender {
   }
 
   async #run(): Promise<void> {
-    const { queue, clock } = this.#options;
     while (!this.#closing.signal.aborted) {
-      this.#hasNews = false;
-      const entry = await queue.next();
-      if (entry === undefined) {
-        await this.#waitForWork();
-        continue;
+      try {
+        await this.#step();
+      } catch (thrown) {
+        // A bug must not end delivery, let alone the process.
+        this.#options.logger.error({ err: AgentError.from(thrown, 'internal', 'otlp') }, 'OTLP delivery stumbled');
+        await this.#pause.wait('end', AFTER_TROUBLE_MS);
       }
-      const waitMs = this.#flush === undefined ? this.#drainLimit.take(clock.monotonicMs()) : 0;
-      if (waitMs > 0) await this.#pause.wait('work', waitMs);
-      else await this.#deliver(entry);
     }
+  }
+
+  async #step(): Promise<void> {
+    this.#hasNews = false;
+    const entry = await this.#options.queue.next();
+    if (entry === undefined) {
+      await this.#waitForWork();
+      return;
+    }
+    const waitMs = this.#flush === undefined ? this.#drainLimit.take(this.#options.clock.monotonicMs()) : 0;
+    if (waitMs > 0) await this.#pause.wait('work', waitMs);
+    else await this.#deliver(entry);
   }
 
   async #waitForWork(): Promise<void> {
     if (this.#hasNews) return;
     this.#flush?.resolve();
-    await this.#pause.wait('work', this.#options.queue.state.requests > 0 ? UNREADABLE_RETRY_MS : undefined);
+    await this.#pause.wait('work', this.#options.queue.state.requests > 0 ? AFTER_TROUBLE_MS : undefined);
   }
 
   async #deliver(entry: QueueEntry): Promise<void> {

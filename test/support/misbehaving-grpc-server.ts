@@ -112,7 +112,8 @@ function answer(stream: ServerHttp2Stream, behaviour: Extract<CallBehaviour, { k
     { waitForTrailers: true },
   );
   stream.on('wantTrailers', () => stream.sendTrailers(status));
-  stream.end(behaviour.body === undefined ? undefined : framed(behaviour.body, behaviour.encoding !== undefined));
+  const message = behaviour.body ?? (behaviour.status === 0 ? Buffer.alloc(0) : undefined);
+  stream.end(message === undefined ? undefined : framed(message, behaviour.encoding !== undefined));
 }
 
 function framed(message: Buffer, isCompressed: boolean): Buffer {

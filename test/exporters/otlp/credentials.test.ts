@@ -42,13 +42,24 @@ describe('HeaderSource', () => {
   it('reads a value from its file, again when it changed, without the line end', async () => {
     const path = join(directory, 'token');
     writeFileSync(path, 'Bearer one\n');
-    const headers = new HeaderSource({ Authorization: { file: path }, 'X-Tenant': 'a', 'X-Key': { reveal: () => 'k' } }, silentLogger);
-    expect(await headers.current()).toEqual({ authorization: 'Bearer one', 'x-tenant': 'a', 'x-key': 'k' });
+    const headers = new HeaderSource({ Authorization: { file: path }, 'X-Tenant': 'a' }, silentLogger);
+    expect(await headers.current()).toEqual({ authorization: 'Bearer one', 'x-tenant': 'a' });
     const sameTime = new Date();
     utimesSync(path, sameTime, sameTime);
     await headers.current();
     replace(path, (to) => writeFileSync(to, 'Bearer two\n'), sameTime);
     expect(await headers.current()).toMatchObject({ authorization: 'Bearer two' });
+  });
+
+  it('warns of a secret that everybody can read, once', async () => {
+    const path = join(directory, 'token');
+    writeFileSync(path, 'one', { mode: 0o644 });
+    const warnings: unknown[] = [];
+    const logger = { ...silentLogger, warn: (fields: unknown) => void warnings.push(fields) };
+    const headers = new HeaderSource({ authorization: { file: path } }, logger);
+    await headers.current();
+    await headers.current();
+    expect(warnings).toEqual([{ file: path }]);
   });
 
   it('keeps the last value while the file is away', async () => {

@@ -254,7 +254,7 @@ describe('createOtlpExporter', () => {
       child: () => logger,
     };
     const queue = { directory: join(directory, 'queue') };
-    const { exporter, ledger } = create(server.url, { headers: { authorization: { reveal: () => canary } }, queue }, { logger });
+    const { exporter, ledger } = create(server.url, { headers: { authorization: canary }, queue }, { logger });
     await exporter.export({ resourceMetrics: period(1) });
     await vi.waitFor(() => expect(ledger.dropped_).toEqual({ rejected: 2 }));
     expect(lines.join('\n')).toContain('refused a request for good');

@@ -1,15 +1,15 @@
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { ExportResultCode } from '@opentelemetry/core';
 import type { ExportResult } from '@opentelemetry/core';
+import { OTLPMetricExporter as JsonExporter } from '@opentelemetry/exporter-metrics-otlp-http';
+import { OTLPMetricExporter as ProtobufExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { JsonMetricsSerializer, ProtobufMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
-import { afterEach, describe, expect, it } from 'vitest';
-import { loadStockExporter } from '../../../exporters/otlp/stock-clients.ts';
+import { describe, expect, it } from 'vitest';
 import { adaptPushMetricExporter } from '../../../exporters/otlp/stock.ts';
 import { systemClock } from '../../../src/host.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
+import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
+import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
 import { everyKind, gauge, point, resourceMetrics } from './batches.ts';
 
 class FakeSdkExporter implements PushMetricExporter {
@@ -120,41 +120,35 @@ describe('adaptPushMetricExporter', () => {
   });
 });
 
-describe('stock exporters over the wire', () => {
-  let server: Server | undefined;
-  afterEach(async () => {
-    const closing = server;
-    server = undefined;
-    if (closing !== undefined) await new Promise((resolve) => closing.close(resolve));
+describe('the stock exporters', () => {
+  const [first] = everyKind();
+  const outcome = { outcome: 'sent', points: 8 };
+
+  it.each([
+    { name: 'http/protobuf', create: (url: string) => new ProtobufExporter({ url }), serializer: ProtobufMetricsSerializer },
+    { name: 'http/json', create: (url: string) => new JsonExporter({ url }), serializer: JsonMetricsSerializer },
+  ])('$name can be plugged in', async ({ create, serializer }) => {
+    await using server = await MisbehavingOtlpServer.start();
+    await using exporter = adaptPushMetricExporter(Promise.resolve(create(server.url)), {
+      id: 'otlp',
+      timeoutMs: 5000,
+      clock: systemClock,
+    });
+    expect(await exporter.export({ resourceMetrics: first === undefined ? [] : [first] })).toEqual(outcome);
+    expect(server.accepted.map(({ body }) => body)).toEqual([
+      Buffer.from(serializer.serializeRequest(first ?? resourceMetrics({}, [])) ?? []),
+    ]);
   });
 
-  it.each(['http/protobuf', 'http/json'] as const)('%s sends what its serializer makes', async (protocol) => {
-    const bodies: { readonly body: Buffer; readonly headers: IncomingMessage['headers'] }[] = [];
-    server = createServer((request: IncomingMessage, response: ServerResponse) => {
-      const chunks: Buffer[] = [];
-      request.on('data', (chunk: Buffer) => chunks.push(chunk));
-      request.on('end', () => {
-        bodies.push({ body: Buffer.concat(chunks), headers: request.headers });
-        response.end();
-      });
-    });
-    await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as AddressInfo;
-    const stock = loadStockExporter({
-      id: 'otlp',
-      endpoint: `http://127.0.0.1:${port}/v1/metrics`,
-      protocol,
-      headers: { 'x-tenant': 'a' },
-      compression: 'none',
-      timeoutMs: 5000,
-      temporality: 'cumulative',
-    });
-    await using exporter = adaptPushMetricExporter(stock, { id: 'otlp', timeoutMs: 5000, clock: systemClock });
-    const [first] = everyKind();
-    if (first === undefined) throw new Error('no resource');
-    expect(await exporter.export({ resourceMetrics: [first] })).toEqual({ outcome: 'sent', points: 8 });
-    expect(bodies.map(({ headers }) => headers['x-tenant'])).toEqual(['a']);
-    const serializer = protocol === 'http/json' ? JsonMetricsSerializer : ProtobufMetricsSerializer;
-    expect(bodies[0]?.body).toEqual(Buffer.from(serializer.serializeRequest(first) ?? []));
+  it('grpc can be plugged in, and is loaded only then', async () => {
+    await using server = await MisbehavingGrpcServer.start();
+    const loading = import('@opentelemetry/exporter-metrics-otlp-grpc').then(
+      ({ OTLPMetricExporter }) => new OTLPMetricExporter({ url: server.url }),
+    );
+    await using exporter = adaptPushMetricExporter(loading, { id: 'otlp', timeoutMs: 5000, clock: systemClock });
+    expect(await exporter.export({ resourceMetrics: first === undefined ? [] : [first] })).toEqual(outcome);
+    expect(server.calls.map(({ message }) => message)).toEqual([
+      Buffer.from(ProtobufMetricsSerializer.serializeRequest(first ?? resourceMetrics({}, [])) ?? []),
+    ]);
   });
 });
