@@ -14,8 +14,8 @@ const root = resolve(import.meta.dirname, '..');
 const outputFolder = join(root, 'dist');
 const bundlePath = join(outputFolder, 'neuron-otel.cjs');
 
-/** Loaded when asked for and found next to the bundle; without them the rest works. */
-const OPTIONAL_PACKAGES = ['@opentelemetry/exporter-metrics-otlp-grpc', '@grpc/grpc-js', 'koffi'];
+/** Native code, loaded when it is asked for and found next to the bundle; without it the rest works. */
+const OPTIONAL_PACKAGES = ['koffi'];
 
 /** Major and minor version of the oldest Node that runs the bundle, as package.json's `engines` states it. */
 const MIN_NODE = [22, 15] as const;

@@ -13,6 +13,7 @@ export const PEER_NAMES = [
   'node-exporter',
   'python',
   'strace',
+  'systemd-analyze',
 ] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
 
@@ -81,6 +82,8 @@ function preparePeer(name: PeerName, log: (line: string) => void): string {
       return goProgram(GO_PROGRAMS[name], log);
     case 'python':
       return pythonEnvironment(log);
+    case 'systemd-analyze':
+      return programInPath(name);
     case 'prometheus':
     case 'promtool':
     case 'node-exporter':
@@ -97,6 +100,8 @@ function remedyFor(name: PeerName): string {
       return 'install Go 1.26 or newer; its module proxy must be reachable';
     case 'python':
       return 'install Python 3.9 or newer with venv and pip (Debian: apt-get install python3-venv)';
+    case 'systemd-analyze':
+      return 'put systemd-analyze into PATH (Debian: apt-get install systemd)';
     case 'prometheus':
     case 'promtool':
     case 'node-exporter':
@@ -159,6 +164,12 @@ function onceFor(product: string, key: string, make: () => void): string {
   make();
   writeFileSync(stamp, key);
   return product;
+}
+
+function programInPath(program: string): string {
+  const found = findInPath(program);
+  if (found === undefined) throw new Error(`${program} is not in PATH`);
+  return found;
 }
 
 function findInPath(program: string): string | undefined {

@@ -1,15 +1,16 @@
-import { spawnSync } from 'node:child_process';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { agentConfig } from './support/agent-config.ts';
 import { AgentProcess, PROGRAMS } from './support/agent.ts';
 import type { Program } from './support/agent.ts';
-import { receivedSeries, expectedSeries } from './support/compare.ts';
+import { Collector } from './support/collector.ts';
+import { expectedSeries, receivedSeries } from './support/compare.ts';
 import { eventually } from './support/eventually.ts';
 import { TemporaryFolder } from './support/folder.ts';
 import { parseObject } from './support/json.ts';
 import { flatten } from './support/otlp-json.ts';
 import { freePort } from './support/ports.ts';
+import { RunningProcess } from './support/process.ts';
 import { FIXTURE_NAMES, fixture, fixturePath, nineRealRecords } from './support/recordings.ts';
 
 const BOTH: readonly Program[] = ['sources', 'bundle'];
@@ -117,29 +118,29 @@ describe.each(BOTH)('the %s as a filter of a stream', (program) => {
 });
 
 describe('the bundle alone', () => {
-  it('runs from a folder that holds nothing else, and says what gRPC needs', async () => {
+  it('needs nothing beside it: version, stream, and OTLP over gRPC', async () => {
     using folder = new TemporaryFolder();
     const alone = folder.file('neuron-otel.cjs');
     copyFileSync(PROGRAMS.bundle, alone);
-    const run = (args: readonly string[], input: string) =>
-      spawnSync(process.execPath, [alone, ...args], { input, encoding: 'utf8', env: { PATH: process.env['PATH'] }, timeout: 30_000 });
+    await using version = new RunningProcess('bundle', process.execPath, [alone, '--version']);
+    await version.endsWith(0);
+    expect(version.stdout.toString('utf8')).toMatch(/^neuron-otel \d+\.\d+\.\d+\n$/);
+    expect(version.stderr).toBe('');
 
-    const version = run(['--version'], '');
-    expect(version).toMatchObject({ status: 0, stderr: '' });
-    expect(version.stdout).toMatch(/^neuron-otel \d+\.\d+\.\d+\n$/);
-
-    const { bytes } = fixture('empty');
-    const plain = run(['--source', '-', '--verbose', '1'], bytes.toString('utf8'));
-    expect(plain).toMatchObject({ status: 0, stderr: '', stdout: bytes.toString('utf8') });
-
-    const grpc = spawnSync(process.execPath, [alone, '--source', '-', '--exporter', 'otlp'], {
-      input: bytes,
-      encoding: 'utf8',
-      env: { PATH: process.env['PATH'], OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' },
-      timeout: 30_000,
-    });
-    expect(grpc.stderr).toContain('@opentelemetry/exporter-metrics-otlp-grpc');
-    expect(grpc.stderr).not.toMatch(/^\s+at /m);
+    const { bytes, records } = fixture('empty');
+    await using collector = await Collector.start();
+    const env = { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_EXPORTER_OTLP_ENDPOINT: collector.grpcEndpoint };
+    writeFileSync(folder.file('config.json'), JSON.stringify({ source: WITHOUT_HOST }));
+    const args = [alone, '-c', folder.file('config.json'), '--source', '-', '--exporter', 'json_stdout,otlp', '--verbose', '1'];
+    await using agent = new RunningProcess('bundle', process.execPath, args, { env });
+    agent.stdin.end(bytes);
+    await agent.endsWith(0);
+    expect(agent.stdout.equals(bytes)).toBe(true);
+    expect(agent.stderr).toBe('');
+    const limit = 'system.memory.limit';
+    const received = await collector.receives('both records', (points) => points.filter(({ metric }) => metric === limit).length === 2);
+    const series = Object.keys(expectedSeries(records)).find((name) => name.includes(limit)) ?? '';
+    expect(receivedSeries(received)[series]).toEqual(expectedSeries(records)[series]);
   });
 });
 

@@ -5,6 +5,7 @@ import type { Program } from './support/agent.ts';
 import { rounded } from './support/compare.ts';
 import { expectedPoints } from './support/expected-points.ts';
 import type { ExpectedPoint } from './support/expected-points.ts';
+import { parseObject } from './support/json.ts';
 import { freePort } from './support/ports.ts';
 import { Prometheus, promtoolComplaints } from './support/prometheus.ts';
 import type { QueryResult } from './support/prometheus.ts';
@@ -57,8 +58,11 @@ describe('a real Prometheus scrapes the agent', () => {
   it.each(RUNS)('$program, $recording.name: every query answers with the numbers of the stream', async ({ job, program, recording }) => {
     const port = ports.get(job) ?? 0;
     await using agent = new AgentProcess([], { program, config: agentConfig({ exporters: { prometheus: { port } } }) });
-    agent.feed(recording.lines);
-    const expected = expectedPoints(recording.records).at(-1) ?? [];
+    const lines = withPeriod(recording.lines, PERIOD_SECONDS);
+    // Records that wait while the agent starts would arrive all at once, which says nothing about who has ended.
+    await agent.process.until('page', async () => ((await page(port)) === '' ? undefined : true));
+    await agent.feedEvery(PERIOD_SECONDS * 1000, lines);
+    const expected = expectedPoints(lines.map(parseObject)).at(-1) ?? [];
     const [switches] = expected.filter(({ metric }) => metric === 'neuron.host.context_switches');
     // This counter tells how far the stream has been read.
     await prometheus.answers(`neuron_host_context_switches_total{job="${job}"}`, ([read]) => read?.value === switches?.value);

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { TemporaryFolder } from './folder.ts';
 import { RunningProcess } from './process.ts';
 import type { ProcessOptions } from './process.ts';
@@ -44,6 +45,14 @@ export class AgentProcess {
   /** Feeds whole lines and keeps stdin open. */
   feed(lines: readonly string[]): void {
     for (const line of lines) this.process.stdin.write(`${line}\n`);
+  }
+
+  /** Feeds whole lines one after another, as neuron-monitor prints them, and keeps stdin open. */
+  async feedEvery(intervalMs: number, lines: readonly string[]): Promise<void> {
+    for (const line of lines) {
+      this.process.stdin.write(`${line}\n`);
+      await delay(intervalMs);
+    }
   }
 
   /** Feeds bytes as they are, then ends the stream. */

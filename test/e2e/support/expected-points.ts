@@ -74,7 +74,7 @@ class RecordReader {
   constructor(record: JsonObject, totals: Totals) {
     this.#record = record;
     this.#totals = totals;
-    this.#hardware = objectOr(record['neuron_hardware_info']);
+    this.#hardware = measured(objectOr(record['neuron_hardware_info']), {});
   }
 
   read(): readonly ExpectedPoint[] {
@@ -173,7 +173,7 @@ class RecordReader {
   #core(core: string): Readonly<Record<string, number>> {
     const perDevice = this.#hardware['neuroncore_per_device_count'];
     const index = Number(core);
-    return typeof perDevice === 'number'
+    return typeof perDevice === 'number' && perDevice > 0
       ? { 'neuron.device.index': Math.floor(index / perDevice), 'neuron.core.index': index }
       : { 'neuron.core.index': index };
   }
