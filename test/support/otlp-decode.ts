@@ -24,6 +24,20 @@ export function decodePoints(body: Buffer): ReceivedPoint[] {
   return points;
 }
 
+/** Values of the same points, without looking at what they belong to. */
+export function decodeValues(body: Buffer): number[] {
+  const values: number[] = [];
+  for (const resource of messages(body, 1)) {
+    for (const scope of messages(resource, 2)) {
+      for (const metric of messages(scope, 2)) {
+        const data = bytesField(metric, 5) ?? bytesField(metric, 7) ?? Buffer.alloc(0);
+        for (const point of messages(data, 1)) values.push(numberField(point, 4) ?? Number.NaN);
+      }
+    }
+  }
+  return values;
+}
+
 function seriesOf(point: Buffer): string {
   return messages(point, 7)
     .map((pair) => {
