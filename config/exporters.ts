@@ -1,8 +1,9 @@
-import type { ExporterConfig, JsonStdoutConfig, OtlpConfig, PrometheusConfig } from './agent-config.ts';
+import type { ExporterConfig, JsonStdoutConfig, PrometheusConfig } from './agent-config.ts';
 import type { DocumentNode, MapNode } from './document.ts';
 import type { Environment } from './environment.ts';
 import type { Flags } from './flags.ts';
 import { readOtlp } from './otlp.ts';
+import { portOf } from './map-formats.ts';
 import { itemPath, memberPath, quote } from './problems.ts';
 import type { Position, Problems } from './problems.ts';
 import { prometheusSchema } from './schema-exporters.ts';
@@ -155,23 +156,31 @@ function readPrometheus(exporter: Declared, { environment, flags, problems }: Ex
   };
 }
 
-/** Two exporters must not want the same port or the same folder. */
+/** Two exporters must not want the same address or the same folder. */
 function refuseCollisions(exporters: readonly ExporterConfig[], problems: Problems): void {
   const owners = new Map<string, string>();
   for (const exporter of exporters) {
-    const claim = claimOf(exporter);
-    if (claim === undefined) continue;
-    const owner = owners.get(claim);
-    if (owner === undefined) owners.set(claim, exporter.id);
-    else problems.error(memberPath('exporters', exporter.id), `uses ${claim}, which is that of ${quote(owner)}`);
+    for (const claim of claimsOf(exporter)) {
+      const owner = owners.get(claim);
+      if (owner === undefined) owners.set(claim, exporter.id);
+      else problems.error(memberPath('exporters', exporter.id), `uses ${claim}, which is that of ${quote(owner)}`);
+    }
   }
 }
 
-function claimOf(exporter: PrometheusConfig | OtlpConfig | JsonStdoutConfig): string | undefined {
-  if (exporter.type === 'prometheus') return exporter.port === 0 ? undefined : `port ${exporter.port}`;
-  if (exporter.type === 'otlp')
-    return exporter.queue.directory === undefined ? undefined : `the folder ${quote(exporter.queue.directory.replace(/(.)\/+$/, '$1'))}`;
-  return undefined;
+function claimsOf(exporter: ExporterConfig): readonly string[] {
+  switch (exporter.type) {
+    case 'json_stdout':
+      return [];
+    case 'otlp': {
+      const { directory } = exporter.queue;
+      return directory === undefined ? [] : [`the folder ${quote(directory.replace(/(.)\/+$/, '$1'))}`];
+    }
+    case 'prometheus': {
+      const addresses = exporter.listen.length > 0 ? exporter.listen : [`${exporter.host}:${exporter.port}`];
+      return addresses.filter((address) => portOf(address) !== 0).map((address) => `the address ${address}`);
+    }
+  }
 }
 
 function typeOf(id: string): ExporterType | undefined {

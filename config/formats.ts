@@ -3,7 +3,7 @@ import { BYTE_SIZE_PATTERN, formatByteSize, parseByteSize } from './byte-size.ts
 import { DURATION_PATTERN, formatDuration, parseDuration } from './duration.ts';
 import { isLeaf } from './leaf.ts';
 import type { Format, FormatName, JsonSchema, Leaf } from './leaf.ts';
-import { attributes, headers, names, toggles } from './map-formats.ts';
+import { attributes, headers, listenAddresses, names, toggles } from './map-formats.ts';
 import type { Parsed } from './parsed.ts';
 import { parseSourceSpec, SOURCE_SPEC_PATTERN } from './source-spec.ts';
 import { didYouMean } from './suggest.ts';
@@ -151,6 +151,7 @@ const FORMATS: Readonly<Record<FormatName, Format>> = {
   attributes,
   toggles,
   names,
+  listen_addresses: listenAddresses,
 };
 
 export function formatOf(leaf: Leaf): Format {

@@ -62,6 +62,7 @@ function typeText(leaf: Leaf): string {
     case 'toggles':
       return 'map';
     case 'names':
+    case 'listen_addresses':
       return 'list';
     case 'text':
     case 'duration':

@@ -17,6 +17,7 @@ export const FORMAT_NAMES = [
   'attributes',
   'toggles',
   'names',
+  'listen_addresses',
 ] as const;
 
 export type FormatName = (typeof FORMAT_NAMES)[number];

@@ -19,6 +19,7 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 ]);
 const ATTRIBUTE_NAME = '^[!-~]([ -~]{0,253}[!-~])?$';
 const MAX_MEMBERS = 128;
+const REFERENCE = { $ref: '#/definitions/reference' } as const;
 /** Refused anywhere in a file. */
 const NO_PROTOTYPES = { not: { enum: ['__proto__', 'prototype', 'constructor'] } } as const;
 
@@ -91,6 +92,29 @@ export const names: Format = {
   },
   jsonSchema: () => ({ type: 'array', maxItems: MAX_MEMBERS, items: { type: 'string', pattern: ATTRIBUTE_NAME } }),
 };
+
+/** `HOST:PORT`, `[IPV6]:PORT` or `:PORT`. */
+const LISTEN_ADDRESS = '^(\\[[0-9a-fA-F:.]+(%[A-Za-z0-9_.-]+)?\\]|[^:\\[\\]\\s/]*):[0-9]{1,5}$';
+
+/** A list of addresses to listen on. */
+export const listenAddresses: Format = {
+  literals: ['list'],
+  expects: 'a list of addresses such as "127.0.0.1:9464", "[::1]:9464" or ":9464"',
+  check: (value) => {
+    const addresses: readonly unknown[] = Array.isArray(value) ? value : [undefined];
+    return addresses.length <= MAX_MEMBERS && addresses.every(isAddress) ? undefined : `is not ${listenAddresses.expects}`;
+  },
+  jsonSchema: () => ({ type: 'array', maxItems: MAX_MEMBERS, items: { anyOf: [{ type: 'string', pattern: LISTEN_ADDRESS }, REFERENCE] } }),
+};
+
+function isAddress(text: unknown): boolean {
+  return typeof text === 'string' && new RegExp(LISTEN_ADDRESS).test(text) && portOf(text) <= 65_535;
+}
+
+/** The port of a listen address; NaN when there is none. */
+export function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(':') + 1));
+}
 
 function checkPairs(value: unknown, format: Format): string | undefined {
   if (!Array.isArray(value)) return `is not ${format.expects}`;

@@ -57,7 +57,7 @@ export const prometheusSchema: convict.Schema<PrometheusSettings> = {
     doc: 'How OpenTelemetry names become Prometheus names, as in the OpenTelemetry specification.',
   }),
   listen: leaf({
-    format: 'names',
+    format: 'listen_addresses',
     default: [],
     arg: 'webListen',
     doc: 'Addresses to listen on, each HOST:PORT, [IPV6]:PORT or :PORT; they take the place of host and port.',

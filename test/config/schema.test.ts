@@ -28,6 +28,7 @@ const GOOD_CONFIGS: readonly unknown[] = [
     source: { spec: '-', procfs: 'off', nds: { enabled: true }, imds: { budget: '2s' }, neuron_monitor: { path: '/x', stall_after: null } },
   },
   { exporters: [] },
+  { exporters: { prometheus: { listen: [':9464', '[::1]:0', 'localhost:80', '${A:-:1}'], web_config_file: '/w.yaml' } } },
   { exporters: ['json_stdout', 'otlp/a', { 'otlp/b': null }, { prometheus: { resource_labels: ['host.*'] } }] },
   { exporters: { json_stdout: null, prometheus: { port: 0, host: '::1', legacy: { pod_labels: true } }, 'prometheus/b': { port: 1 } } },
   {
