@@ -66,18 +66,13 @@ export async function createSources(config: AgentConfig, services: SourceService
 interface NativeServices extends SourceServices {
   readonly inspector: ProcessInspector;
   readonly isRecording: boolean;
-  /** The host with its datastores in place of its device nodes, where they are files. */
-  readonly datastoreHost?: Host;
 }
 
 /** A recording is of another time and, often, another host: nothing of this one is mixed in, unless the configuration says so. */
-function nativeSources(
-  config: AgentConfig,
-  { host, logger, inspector, runtimes, isRecording, datastoreHost = host }: NativeServices,
-): readonly PullSource[] {
+function nativeSources(config: AgentConfig, { host, logger, inspector, runtimes, isRecording }: NativeServices): readonly PullSource[] {
   const { procfs, imds, nds } = config.source;
   const sources: PullSource[] = [];
-  if (!isRecording && nds.enabled) sources.push(createNdsSource({ host: datastoreHost, inspector }));
+  if (!isRecording && nds.enabled) sources.push(createNdsSource({ host, inspector }));
   if (!isRecording) sources.push(createSysfsSource({ host, logger, logicalCoreConfig: () => hostLogicalCoreConfig(host) }));
   if (procfs === 'on' || (procfs === 'auto' && !isRecording)) sources.push(createProcfsSource({ host, runtimes }));
   if (!isRecording) sources.push(createImdsSource({ host, ...imds }));
@@ -100,10 +95,7 @@ async function virtualSources(config: AgentConfig, services: SourceServices, ins
   const runtimes = (): readonly RuntimeRef[] => inspector.discover(host.clock.monotonicMs());
   return {
     host,
-    pullSources: nativeSources(
-      { ...config, source },
-      { ...services, host, inspector, runtimes, isRecording: false, datastoreHost: { ...host, devRoot: virtual.ndsRoot } },
-    ),
+    pullSources: nativeSources({ ...config, source }, { ...services, host, inspector, runtimes, isRecording: false }),
     identify: (runtime) => inspector.enrich(runtime),
     async [Symbol.asyncDispose]() {
       inspector[Symbol.dispose]();

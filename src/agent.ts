@@ -68,7 +68,11 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#ladder = new SourceLadder({ clock: options.clock, pullSources: options.pullSources });
+    this.#ladder = new SourceLadder({
+      clock: options.clock,
+      pullSources: options.pullSources,
+      failed: (source, thrown) => options.telemetry.collectionFailed(AgentError.from(thrown, 'internal', source.id)),
+    });
     this.#pushExporters = options.exporters.filter((exporter) => exporter.kind === 'push');
     this.#reportExporters = options.exporters.filter((exporter) => exporter.kind === 'report');
     this.#readers = this.#createReaders();
@@ -175,12 +179,14 @@ export class Agent {
   #startSchedulers(): void {
     const { clock, selection, pullSources, collection, telemetry } = this.#options;
     const periods = groupsByPeriod(selection);
+    const failed = (thrown: unknown): void => telemetry.collectionFailed(AgentError.from(thrown, 'internal', 'agent'));
     if (pullSources.length > 0) {
       const pulls = new Scheduler<ReadonlySet<MetricGroup>>({
         clock,
         tasks: [...periods].map(([periodMs, groups]) => ({ periodMs, value: groups })),
         run: (due) => this.#pull(new Set(due.flatMap((task) => [...task.value]))),
         skipped: (_task, missed) => telemetry.schedulerSkipped(missed),
+        failed,
       });
       this.#schedulers.push(pulls);
       pulls.start();
@@ -191,6 +197,7 @@ export class Agent {
       tasks: [{ periodMs: housekeepingMs, value: 'expire' }],
       run: () => Promise.resolve(collection.expire()),
       skipped: () => {},
+      failed,
     });
     this.#schedulers.push(housekeeping);
     housekeeping.start();

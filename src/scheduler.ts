@@ -13,6 +13,8 @@ export interface SchedulerOptions<T> {
   readonly run: (due: readonly Task<T>[]) => Promise<void>;
   /** Periods that were left out because a run took too long, or the process was suspended. */
   readonly skipped: (task: Task<T>, periods: number) => void;
+  /** A run threw; the next one comes all the same. */
+  readonly failed: (thrown: unknown) => void;
 }
 
 /**
@@ -56,7 +58,12 @@ export class Scheduler<T> {
   async #runDue(): Promise<void> {
     const due = this.#takeDue();
     // A timer may fire a fraction of a millisecond early; then nothing is due yet and the timer is set again.
-    if (due.length > 0) await this.#options.run(due);
+    if (due.length === 0) return;
+    try {
+      await this.#options.run(due);
+    } catch (thrown) {
+      this.#options.failed(thrown);
+    }
   }
 
   #takeDue(): readonly Task<T>[] {

@@ -6,6 +6,8 @@ export interface SourceLadderOptions {
   readonly clock: Clock;
   /** In order of preference. */
   readonly pullSources: readonly PullSource[];
+  /** A source could not say what it serves; it serves nothing this time. */
+  readonly failed: (source: PullSource, thrown: unknown) => void;
 }
 
 /** A group of the stream counts as served for this many of its intervals after its last arrival. */
@@ -50,7 +52,7 @@ export class SourceLadder {
   /** The pull source for each due group that the stream does not serve; groups nobody has are left out. */
   assign(due: ReadonlySet<MetricGroup>): ReadonlyMap<PullSource, ReadonlySet<MetricGroup>> {
     const assignments = new Map<PullSource, Set<MetricGroup>>();
-    const offers = this.#options.pullSources.map((source) => ({ source, groups: source.groups() }));
+    const offers = this.#options.pullSources.map((source) => ({ source, groups: this.#groupsOf(source) }));
     for (const group of due) {
       if (this.streamServes(group)) continue;
       const offer = offers.find(({ groups }) => groups.has(group));
@@ -60,5 +62,14 @@ export class SourceLadder {
       else groups.add(group);
     }
     return assignments;
+  }
+
+  #groupsOf(source: PullSource): ReadonlySet<MetricGroup> {
+    try {
+      return source.groups();
+    } catch (thrown) {
+      this.#options.failed(source, thrown);
+      return new Set();
+    }
   }
 }

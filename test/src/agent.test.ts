@@ -123,9 +123,7 @@ class FakePull implements PullSource {
     this.#clock = clock;
   }
 
-  groups(): ReadonlySet<MetricGroup> {
-    return new Set(['memory_info']);
-  }
+  groups: () => ReadonlySet<MetricGroup> = () => new Set(['memory_info']);
 
   read(groups: ReadonlySet<MetricGroup>): ReadingBatch | Promise<ReadingBatch> {
     this.reads.push([...groups]);
@@ -268,6 +266,20 @@ describe('Agent with native sources', () => {
     await clock.advance(2500);
     expect(sink.points.map(({ value }) => value)).toEqual([111, 111, 111]);
     expect(reports.reports.map(({ document }) => document)).toEqual([{ native: true }, { native: true }, { native: true }]);
+    await agent[Symbol.asyncDispose]();
+  });
+
+  it('goes on when a source throws where it must not', async () => {
+    const { agent, clock, pull, live } = setUp({ pull: true });
+    await agent.start();
+    pull.groups = () => {
+      throw new Error('broken source');
+    };
+    await clock.advance(5000);
+    expect(await live()).toEqual([]);
+    pull.groups = () => new Set(['memory_info']);
+    await clock.advance(1000);
+    expect((await live()).map(({ value }) => value)).toEqual([111]);
     await agent[Symbol.asyncDispose]();
   });
 

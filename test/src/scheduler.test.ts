@@ -10,6 +10,7 @@ interface Run {
 function record(clock: ManualClock, periods: Readonly<Record<string, number>>, workMs: (run: number) => number = () => 0) {
   const runs: Run[] = [];
   const skipped: [string, number][] = [];
+  const failures: unknown[] = [];
   let running = 0;
   let overlaps = 0;
   const scheduler = new Scheduler<string>({
@@ -19,13 +20,17 @@ function record(clock: ManualClock, periods: Readonly<Record<string, number>>, w
       running += 1;
       if (running > 1) overlaps += 1;
       runs.push({ atMs: clock.monotonicMs(), values: due.map((task) => task.value) });
-      const durationMs = workMs(runs.length);
-      if (durationMs > 0) await new Promise<void>((resolve) => void clock.setTimer(resolve, durationMs));
-      running -= 1;
+      try {
+        const durationMs = workMs(runs.length);
+        if (durationMs > 0) await new Promise<void>((resolve) => void clock.setTimer(resolve, durationMs));
+      } finally {
+        running -= 1;
+      }
     },
     skipped: (task, periodsMissed) => skipped.push([task.value, periodsMissed]),
+    failed: (thrown) => failures.push(thrown),
   });
-  return { scheduler, runs, skipped, overlaps: () => overlaps };
+  return { scheduler, runs, skipped, failures, overlaps: () => overlaps };
 }
 
 describe('Scheduler', () => {
@@ -88,6 +93,19 @@ describe('Scheduler', () => {
     await clock.advance(1000);
     expect(runs.map((run) => run.atMs)).toEqual([0, 1000, 2000, 3000]);
     await scheduler[Symbol.asyncDispose]();
+  });
+
+  it('survives a run that throws: it is told, and the next run comes', async () => {
+    const clock = new ManualClock();
+    const { scheduler, runs, failures } = record(clock, { a: 1000 }, (run) => {
+      if (run === 2) throw new Error('broken');
+      return 0;
+    });
+    scheduler.start();
+    await clock.advance(3000);
+    await scheduler[Symbol.asyncDispose]();
+    expect(runs.map((run) => run.atMs)).toEqual([0, 1000, 2000, 3000]);
+    expect(failures).toEqual([new Error('broken')]);
   });
 
   it('can be disposed before it starts, twice, and starts nothing afterwards', async () => {
