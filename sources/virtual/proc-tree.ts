@@ -53,6 +53,7 @@ export class ProcTree {
     file('comm', () => `${executable}\n`);
     file('cmdline', () => `${command.join('\0')}\0`);
     file('cgroup', () => cgroupText(process));
+    file('maps', () => mapsText(process));
     this.#writer.add({ path: `${pid}/environ`, content: () => environText(process), mode: 0o400 });
     for (const fd of [0, 1, 2]) this.#writer.addLink(`${pid}/fd/${fd}`, '/dev/null');
     process.devices.forEach((device, i) => this.#writer.addLink(`${pid}/fd/${i + 8}`, `/dev/neuron${device}`));
@@ -149,6 +150,17 @@ function cgroupText({ containerId, podUid }: ProcessTruth): string {
   if (containerId === undefined || podUid === undefined) return '0::/user.slice/user-1000.slice/session-3.scope\n';
   const pod = `kubepods-burstable-pod${podUid.replaceAll('-', '_')}.slice`;
   return `0::/kubepods.slice/kubepods-burstable.slice/${pod}/cri-containerd-${containerId}.scope\n`;
+}
+
+/** A runtime has its devices mapped, not only open. */
+function mapsText({ devices, command }: ProcessTruth): string {
+  const mappings = [`/usr/bin/${command[0] ?? ''}`, ...devices.map((device) => `/dev/neuron${device}`)];
+  return mappings.map((path, i) => mapsLine(i, path)).join('');
+}
+
+function mapsLine(index: number, path: string): string {
+  const start = 0x7f00_0000_0000 + index * 0x10_0000;
+  return `${start.toString(16)}-${(start + 0x4_0000).toString(16)} ${index === 0 ? 'r-xp' : 'rw-s'} 00000000 00:05 ${index + 1} ${path}\n`;
 }
 
 function environText({ environment }: ProcessTruth): string {

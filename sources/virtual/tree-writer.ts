@@ -38,14 +38,14 @@ export class TreeWriter {
   }
 
   add(file: TreeFile): void {
-    this.#makeDirectory(dirname(file.path));
+    this.addDirectory(dirname(file.path));
     const written: WrittenFile = { ...file, descriptor: undefined, last: undefined, bytes: 0 };
     this.#files.set(file.path, written);
     this.#update(written);
   }
 
   addLink(path: string, target: string): void {
-    this.#makeDirectory(dirname(path));
+    this.addDirectory(dirname(path));
     symlinkSync(target, join(this.#root, path));
   }
 
@@ -71,7 +71,7 @@ export class TreeWriter {
     for (const file of this.#files.values()) this.#close(file);
   }
 
-  #makeDirectory(path: string): void {
+  addDirectory(path: string): void {
     if (this.#directories.has(path)) return;
     this.#directories.add(path);
     mkdirSync(join(this.#root, path), { recursive: true });

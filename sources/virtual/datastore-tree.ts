@@ -1,9 +1,11 @@
-import { encodeSlab } from './slab.ts';
+import { encodeDatastore } from './datastore.ts';
 import type { ProcessTruth, Truth } from './truth.ts';
 import type { TreeWriter } from './tree-writer.ts';
 
-/** Keeps one datastore file for each process on each of its devices: `neuron<N>/<pid>`. */
-export class SlabTree {
+/**
+ * Keeps one datastore file for each process on each of its devices, `neuron<N>/<pid>`: what a process would map from a device node.
+ */
+export class DatastoreTree {
   readonly #writer: TreeWriter;
   readonly #truth: Truth;
   readonly #processes = new Set<ProcessTruth>();
@@ -11,6 +13,7 @@ export class SlabTree {
   constructor(writer: TreeWriter, truth: Truth) {
     this.#writer = writer;
     this.#truth = truth;
+    for (const device of truth.devices) writer.addDirectory(`neuron${device.index}`);
     this.follow();
   }
 
@@ -25,7 +28,7 @@ export class SlabTree {
       if (this.#processes.has(process)) continue;
       this.#processes.add(process);
       for (const device of process.devices) {
-        this.#writer.add({ path: pathOf(process, device), content: () => encodeSlab(process, device), mode: 0o600 });
+        this.#writer.add({ path: pathOf(process, device), content: () => encodeDatastore(process, device), mode: 0o600 });
       }
     }
   }

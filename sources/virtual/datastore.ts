@@ -1,9 +1,8 @@
 import { COUNTER_COUNT, DEVICE_MEMORY_CATEGORIES, HOST_MEMORY_CATEGORIES } from './truth.ts';
 import type { ModelTruth, ProcessCoreTruth, ProcessTruth } from './truth.ts';
 
-/** Bytes of a datastore as the driver allocates it; `USED_BYTES` of them have a meaning (driver header neuron_driver_shared.h, 2.24). */
-export const SLAB_BYTES = 262_144;
-const USED_BYTES = 67_200;
+/** Bytes of a datastore that have a meaning (driver header neuron_driver_shared.h, 2.24); the rest of its 256 KiB is left out here. */
+const DATASTORE_BYTES = 67_200;
 
 const FORMAT_VERSION = 100_000;
 const DEVICE_COUNTERS_AT = 8;
@@ -30,9 +29,9 @@ const RUNTIME_VERSION = { major: 2, minor: 34, build: 10 } as const;
  * One process's datastore on one device, as the runtime writes it: counters of all physical cores, memory, tag, versions, models.
  * Latency counters hold the last execution as a double; each record begins with its FNV-1a checksum.
  */
-export function encodeSlab(process: ProcessTruth, device: number): Uint8Array {
-  const bytes = new Uint8Array(SLAB_BYTES);
-  const view = new DataView(bytes.buffer, 0, USED_BYTES);
+export function encodeDatastore(process: ProcessTruth, device: number): Uint8Array {
+  const bytes = new Uint8Array(DATASTORE_BYTES);
+  const view = new DataView(bytes.buffer);
   bytes.set(latin1('nds'));
   view.setInt32(4, FORMAT_VERSION, true);
   writeHostMemory(view, process.hostMemoryBytes.get(device));
