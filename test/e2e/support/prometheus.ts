@@ -26,7 +26,7 @@ export class Prometheus {
   readonly #folder: TemporaryFolder;
   readonly #url: string;
 
-  private constructor(folder: TemporaryFolder, port: number, targets: readonly ScrapeTarget[]) {
+  private constructor(folder: TemporaryFolder, port: number, targets: readonly ScrapeTarget[], args: readonly string[]) {
     this.#folder = folder;
     this.#url = `http://127.0.0.1:${port}`;
     const config = {
@@ -43,13 +43,14 @@ export class Prometheus {
       `--storage.tsdb.path=${folder.file('data')}`,
       `--web.listen-address=127.0.0.1:${port}`,
       '--log.level=warn',
+      ...args,
     ]);
   }
 
   /** Resolves when it scrapes every target, whether the target answers yet or not. */
-  static async start(targets: readonly ScrapeTarget[]): Promise<Prometheus> {
+  static async start(targets: readonly ScrapeTarget[], args: readonly string[] = []): Promise<Prometheus> {
     const port = await freePort();
-    const prometheus = new Prometheus(new TemporaryFolder(), port, targets);
+    const prometheus = new Prometheus(new TemporaryFolder(), port, targets, args);
     // Ready is not scraping: target discovery takes five seconds more. `up` is there as soon as a target was tried.
     const isScraping = async (): Promise<true | undefined> => ((await prometheus.query('up')).length === targets.length ? true : undefined);
     await prometheus.process.until('to scrape', isScraping, 30_000);
