@@ -89,7 +89,7 @@ async function virtualSources(config: AgentConfig, services: SourceServices, ins
   virtual.run(Math.min(1_000, ...periodsOf(config).values()));
   const { host } = virtual;
   const inspector = createProcessInspector({ host });
-  const endpoint = host.env['AWS_EC2_METADATA_SERVICE_ENDPOINT'] ?? config.source.imds.endpoint;
+  const endpoint = virtual.imdsEndpoint ?? config.source.imds.endpoint;
   // The datastores of a simulated host are files: none of the doubts about real ones applies.
   const source = { ...config.source, imds: { ...config.source.imds, endpoint }, nds: { enabled: true } };
   const runtimes = (): readonly RuntimeRef[] => inspector.discover(host.clock.monotonicMs());

@@ -23,6 +23,7 @@ describe.each(['sources', 'bundle'] as const)('the %s on a simulated host, witho
     const families = new Set([...page.matchAll(/^([a-z_]+)[{ ]/gm)].map(([, family]) => family));
     for (const [source, names] of Object.entries(EXPECTED))
       for (const name of names) expect(families, `${source} serves ${name}`).toContain(name);
-    expect(page).toMatch(/^target_info\{.*host_id="i-[0-9a-f]+".*host_type="trn2\.3xlarge"/m);
+    // The region is told by nobody but the metadata service.
+    expect(page).toMatch(/^target_info\{.*cloud_region="[a-z0-9-]+".*host_id="i-[0-9a-f]+".*host_type="trn2\.3xlarge"/m);
   });
 });
