@@ -8,7 +8,7 @@ import type { SeriesSelection, SeriesStore } from './series-store.ts';
 /** What a reader tells the agent about its work. */
 export interface TickObserver {
   exported(exporter: PushExporter, outcome: ExportOutcome): void;
-  /** The exports of the tick before had not ended: this one was left out; the next one carries the latest values. */
+  /** A tick was waiting for exports to end already: this one was left out; that one carries the latest values. */
   skipped(periodMs: number): void;
 }
 
@@ -54,6 +54,7 @@ export class TickReader extends MetricReader {
   readonly #options: TickReaderOptions;
   readonly #producer: HostProducer;
   #busy: Promise<void> | undefined;
+  #isWaiting = false;
 
   constructor(options: TickReaderOptions) {
     const producer = new HostProducer(options.store, { groups: options.groups });
@@ -64,16 +65,31 @@ export class TickReader extends MetricReader {
     this.#producer = producer;
   }
 
-  /** Collects what is new and hands it to every exporter. Never overlaps itself and never rejects. */
+  /**
+   * Collects what is new and hands it to every exporter. Never overlaps itself and never rejects. While exports are under way a tick
+   * waits for them, so that no record of a stream is left out; only one waits at a time, and what comes meanwhile is skipped and told.
+   */
   tick(): Promise<void> {
-    if (this.#busy !== undefined) {
+    const before = this.#busy;
+    if (before === undefined) return this.#start(this.#run());
+    if (this.#isWaiting) {
       this.#options.observer.skipped(this.periodMs);
-      return this.#busy;
+      return before;
     }
-    this.#busy = this.#run().finally(() => {
-      this.#busy = undefined;
+    this.#isWaiting = true;
+    return this.#start(
+      before.then(() => {
+        this.#isWaiting = false;
+        return this.#run();
+      }),
+    );
+  }
+
+  #start(run: Promise<void>): Promise<void> {
+    this.#busy = run;
+    return run.finally(() => {
+      if (this.#busy === run) this.#busy = undefined;
     });
-    return this.#busy;
   }
 
   protected override onShutdown(): Promise<void> {

@@ -76,20 +76,37 @@ describe('TickReader', () => {
     expect(exporter.batches).toEqual([[]]);
   });
 
-  it('never overlaps: a tick during an export is skipped and counted, and the next one has the latest values', async () => {
+  it('never overlaps: a tick during an export waits for its end, so that no record is left out', async () => {
     const { exporter, reader, record, skipped } = setUp();
     const gate = Promise.withResolvers<void>();
     exporter.gate = gate.promise;
     record(1);
     const first = reader.tick();
+    await Promise.resolve();
     record(2);
     const second = reader.tick();
-    expect(skipped()).toBe(1);
+    expect(exporter.batches).toHaveLength(1);
     gate.resolve();
     await Promise.all([first, second]);
-    record(3);
-    await reader.tick();
-    expect(exporter.batches.at(-1)?.map(({ endSecond }) => endSecond)).toEqual([3]);
+    expect(exporter.batches.map((batch) => batch.map(({ endSecond }) => endSecond))).toEqual([[1], [2]]);
+    expect(skipped()).toBe(0);
+  });
+
+  it('skips and counts ticks while one is waiting already, and the waiting one has the latest values', async () => {
+    const { exporter, reader, record, skipped } = setUp();
+    const gate = Promise.withResolvers<void>();
+    exporter.gate = gate.promise;
+    record(1);
+    const ticks = [reader.tick()];
+    await Promise.resolve();
+    for (const second of [2, 3, 4]) {
+      record(second);
+      ticks.push(reader.tick());
+    }
+    expect(skipped()).toBe(2);
+    gate.resolve();
+    await Promise.all(ticks);
+    expect(exporter.batches.map((batch) => batch.map(({ endSecond }) => endSecond))).toEqual([[1], [4]]);
   });
 
   it('turns a throwing exporter into a failed outcome and goes on', async () => {
