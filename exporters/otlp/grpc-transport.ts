@@ -7,7 +7,7 @@ import type { GrpcHeaders } from './grpc-status.ts';
 import type { HttpTransportOptions } from './http-transport.ts';
 import type { OtlpRequest } from './record.ts';
 import { MAX_RESPONSE_BYTES } from './response-body.ts';
-import { acceptedVerdict, refusedVerdict, unansweredVerdict } from './verdict.ts';
+import { acceptedVerdict, attempt, refusedVerdict } from './verdict.ts';
 import type { Transport, Verdict } from './verdict.ts';
 
 const EXPORT_PATH = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export';
@@ -27,18 +27,17 @@ export class GrpcTransport implements Transport {
   async send(request: OtlpRequest, signal: AbortSignal): Promise<Verdict> {
     if (request.contentType !== 'application/x-protobuf') return refusedVerdict('queued as JSON, which gRPC does not carry');
     const { timeoutMs, clock } = this.#options;
-    const timeout = new AbortController();
-    using _timer = clock.setTimer(() => timeout.abort(), timeoutMs, { background: true });
-    try {
-      const headers = await this.#headers(request);
-      const session = await this.#freshSession();
-      return await call({ session, headers, request, signal: AbortSignal.any([signal, timeout.signal]) });
-    } catch (thrown) {
-      // The connection may be the reason; the next attempt makes a new one.
-      this.#session?.destroy();
-      this.#session = undefined;
-      return unansweredVerdict(thrown, { isOver: timeout.signal.aborted, afterMs: timeoutMs });
-    }
+    return await attempt({ signal, timeoutMs, clock }, async (ending) => {
+      try {
+        const headers = await this.#headers(request);
+        return await call({ session: await this.#freshSession(), headers, request, signal: ending });
+      } catch (thrown) {
+        // The connection may be the reason; the next attempt makes a new one.
+        this.#session?.destroy();
+        this.#session = undefined;
+        throw thrown;
+      }
+    });
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@ import type { Clock } from '../../src/host.ts';
 import type { HeaderSource, TlsContext, TlsSource } from './credentials.ts';
 import type { OtlpRequest } from './record.ts';
 import { MAX_RESPONSE_BYTES, readResponseBody } from './response-body.ts';
-import { acceptedVerdict, refusedVerdict, retryAfterMs, retryVerdict, statusMessage, unansweredVerdict } from './verdict.ts';
+import { acceptedVerdict, attempt, refusedVerdict, retryAfterMs, retryVerdict, statusMessage } from './verdict.ts';
 import type { Transport, Verdict } from './verdict.ts';
 
 export interface HttpTransportOptions {
@@ -35,18 +35,12 @@ export class HttpTransport implements Transport {
     this.#url = new URL(options.endpoint);
   }
 
-  async send(request: OtlpRequest, signal: AbortSignal): Promise<Verdict> {
+  send(request: OtlpRequest, signal: AbortSignal): Promise<Verdict> {
     const { timeoutMs, clock } = this.#options;
-    const timeout = new AbortController();
-    using _timer = clock.setTimer(() => timeout.abort(), timeoutMs, { background: true });
-    const either = AbortSignal.any([signal, timeout.signal]);
-    try {
+    return attempt({ signal, timeoutMs, clock }, async (ending) => {
       const headers = await this.#headers(request);
-      const agent = await this.#freshAgent();
-      return await this.#post(request, headers, agent, either);
-    } catch (thrown) {
-      return unansweredVerdict(thrown, { isOver: timeout.signal.aborted, afterMs: timeoutMs });
-    }
+      return await this.#post(request, headers, await this.#freshAgent(), ending);
+    });
   }
 
   async close(): Promise<void> {
@@ -76,10 +70,10 @@ export class HttpTransport implements Transport {
   }
 
   async #post(request: OtlpRequest, headers: OutgoingHttpHeaders, agent: HttpAgent | HttpsAgent, signal: AbortSignal): Promise<Verdict> {
-    const attempt = { url: this.#url, headers, agent, body: request.body, signal };
-    const first = await exchange(attempt);
+    const message = { url: this.#url, headers, agent, body: request.body, signal };
+    const first = await exchange(message);
     // A server may close an idle connection at the moment it is used again: that says nothing about the request.
-    const response = first === 'stale_connection' ? await exchange(attempt) : first;
+    const response = first === 'stale_connection' ? await exchange(message) : first;
     if (response === 'stale_connection') return retryVerdict('connection closed before a response');
     return await this.#judge(response, request, signal);
   }
@@ -100,7 +94,7 @@ export class HttpTransport implements Transport {
   }
 }
 
-interface Attempt {
+interface Exchange {
   readonly url: URL;
   readonly headers: OutgoingHttpHeaders;
   readonly agent: HttpAgent | HttpsAgent;
@@ -109,7 +103,7 @@ interface Attempt {
 }
 
 /** Sends the request and waits for the head of the response. Rejects when there is none. */
-function exchange({ url, headers, agent, body, signal }: Attempt): Promise<IncomingMessage | 'stale_connection'> {
+function exchange({ url, headers, agent, body, signal }: Exchange): Promise<IncomingMessage | 'stale_connection'> {
   return new Promise((resolve, reject) => {
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const outgoing = send(url, { method: 'POST', headers, agent, signal });

@@ -41,17 +41,27 @@ function readValue(bytes: Buffer, at: number, wireType: number): Read<number | B
   if (wireType === 5) return at + 4 > bytes.length ? undefined : { value: bytes.readUInt32LE(at), end: at + 4 };
   if (wireType !== 2) return undefined;
   const length = readVarint(bytes, at);
-  if (length === undefined || length.end + length.value > bytes.length) return undefined;
+  if (length === undefined || length.value < 0 || length.end + length.value > bytes.length) return undefined;
   return { value: bytes.subarray(length.end, length.end + length.value), end: length.end + length.value };
 }
 
 function readVarint(bytes: Buffer, from: number): Read<number> | undefined {
   let value = 0;
+  for (let at = from; at < bytes.length && at < from + 4; at += 1) {
+    const byte = bytes[at] ?? 0;
+    value += (byte & 0x7f) << (7 * (at - from));
+    if (byte < 0x80) return { value, end: at + 1 };
+  }
+  return readLongVarint(bytes, from);
+}
+
+/** Ten bytes hold a negative number in two's complement, which a double cannot add up. */
+function readLongVarint(bytes: Buffer, from: number): Read<number> | undefined {
+  let value = 0n;
   for (let at = from; at < bytes.length && at < from + 10; at += 1) {
     const byte = bytes[at] ?? 0;
-    value += (byte & 0x7f) * 2 ** (7 * (at - from));
-    // Ten bytes hold a negative number in two's complement.
-    if (byte < 0x80) return { value: value >= 2 ** 63 ? value - 2 ** 64 : value, end: at + 1 };
+    value |= BigInt(byte & 0x7f) << BigInt(7 * (at - from));
+    if (byte < 0x80) return { value: Number(BigInt.asIntN(64, value)), end: at + 1 };
   }
   return undefined;
 }

@@ -1,5 +1,6 @@
 import { AgentError } from '../../src/errors.ts';
 import { errnoName } from '../../src/file-error.ts';
+import type { Clock } from '../../src/host.ts';
 import { bytesField, numberField } from './protobuf-reader.ts';
 import type { OtlpRequest } from './record.ts';
 
@@ -22,10 +23,38 @@ export function retryVerdict(message: string, options: { readonly cause?: unknow
   return { kind: 'retry', error, ...(options.retryAfterMs === undefined ? {} : { retryAfterMs: options.retryAfterMs }) };
 }
 
-/** An attempt that got no response: timed out, or with the operating system's or TLS's word for what went wrong. */
-export function unansweredVerdict(thrown: unknown, timeout: { readonly isOver: boolean; readonly afterMs: number }): Verdict {
-  if (timeout.isOver) return retryVerdict(`no response within ${timeout.afterMs} ms`, { cause: thrown });
-  return retryVerdict(`no response: ${failureName(thrown) ?? 'failed'}`, { cause: thrown });
+export interface AttemptOptions {
+  /** Ends the attempt from outside. */
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+/** Runs one attempt under its deadline; what it rejects with means that there was no response, and becomes a verdict. */
+export async function attempt(options: AttemptOptions, send: (signal: AbortSignal) => Promise<Verdict>): Promise<Verdict> {
+  const { signal, timeoutMs, clock } = options;
+  // One controller for each attempt: dependent signals of one that lives for ever would pile up.
+  const controller = new AbortController();
+  const stop = (): void => controller.abort();
+  let isLate = false;
+  using _timer = clock.setTimer(
+    () => {
+      isLate = true;
+      stop();
+    },
+    timeoutMs,
+    { background: true },
+  );
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    return await send(controller.signal);
+  } catch (thrown) {
+    const what = isLate ? `no response within ${timeoutMs} ms` : `no response: ${failureName(thrown) ?? 'failed'}`;
+    return retryVerdict(what, { cause: thrown });
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 /** HTTP/2 wraps what happened to the connection in what happened to the stream. */

@@ -187,6 +187,22 @@ describe('Sender', () => {
     await sender.close();
   });
 
+  it('drains at ten times the pace and more when a period has many requests', async () => {
+    const { clock, transport, sender, add } = create();
+    transport.judge = () => retryVerdict('HTTP 503');
+    for (let points = 1; points <= 2000; points += 1) add(points);
+    await clock.advance(60_000);
+    transport.judge = () => ACCEPTED;
+    await clock.advance(31_000);
+    const before = transport.attempts.length;
+    for (let period = 0; period < 5; period += 1) {
+      for (let request = 0; request < 10; request += 1) add(3000);
+      await clock.advance(1000);
+    }
+    expect(transport.attempts.length - before).toBeGreaterThanOrEqual(5 * 10 * 10);
+    await sender.close();
+  });
+
   it('never slows down a healthy queue', async () => {
     const { clock, transport, sender, add } = create();
     for (let points = 1; points <= 500; points += 1) {

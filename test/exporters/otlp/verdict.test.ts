@@ -1,0 +1,120 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { failedCallVerdict, grpcStatus } from '../../../exporters/otlp/grpc-status.ts';
+import { bytesField, numberField, protobufFields } from '../../../exporters/otlp/protobuf-reader.ts';
+import { acceptedVerdict, attempt, retryAfterMs, statusMessage } from '../../../exporters/otlp/verdict.ts';
+import { ProtobufWriter } from '../../../src/protobuf-writer.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+
+const NOW_MS = Date.UTC(2026, 10, 22, 12);
+const contentType = fc.constantFrom(undefined, 'application/json', 'application/x-protobuf', 'text/html');
+const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
+
+describe('answers of receivers', () => {
+  it('are judged whatever they hold, and never reject more points than were sent', () => {
+    fc.assert(
+      fc.property(bytes, contentType, fc.nat(1000), (body, type, points) => {
+        const verdict = acceptedVerdict(body, type, points);
+        const rejected = verdict.kind === 'accepted' ? verdict.rejectedPoints : Number.NaN;
+        expect(rejected).toBeGreaterThanOrEqual(0);
+        expect(rejected).toBeLessThanOrEqual(points);
+        expect(statusMessage(body, type).length).toBeLessThanOrEqual(300);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('are judged whatever JSON they hold', () => {
+    const partial = fc.record({ rejectedDataPoints: fc.jsonValue(), errorMessage: fc.jsonValue() }, { requiredKeys: [] });
+    fc.assert(
+      fc.property(fc.record({ partialSuccess: fc.oneof(partial, fc.jsonValue()), message: fc.jsonValue() }), (document) => {
+        const body = Buffer.from(JSON.stringify(document));
+        expect(acceptedVerdict(body, 'application/json', 10)).toMatchObject({ kind: 'accepted' });
+        expect(typeof statusMessage(body, 'application/json; charset=utf-8')).toBe('string');
+      }),
+    );
+  });
+
+  it('are judged whatever gRPC trailers they hold', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), bytes, (code, message, details) => {
+        const trailers = { 'grpc-status': code, 'grpc-message': message, 'grpc-status-details-bin': details.toString('base64') };
+        expect(['retry', 'refused']).toContain(failedCallVerdict(grpcStatus(trailers, 200), trailers).kind);
+      }),
+    );
+  });
+});
+
+describe('Retry-After', () => {
+  it.each([
+    ['0', undefined, 0],
+    ['  7 ', undefined, 7000],
+    ['3601', undefined, 3_600_000],
+    ['Sun, 22 Nov 2026 12:00:10 GMT', undefined, 10_000],
+    ['Sun, 22 Nov 2026 12:00:10 GMT', 'Sun, 22 Nov 2026 12:00:04 GMT', 6000],
+    ['Sunday, 22-Nov-26 12:00:10 GMT', undefined, 10_000],
+    ['Sun Nov 22 12:00:10 2026 GMT', undefined, 10_000],
+    ['Sun, 22 Nov 2026 12:00:10 GMT', 'no date', 10_000],
+    ['1.5', undefined, undefined],
+    ['-1', undefined, undefined],
+    ['', undefined, undefined],
+    ['soon', undefined, undefined],
+    [undefined, undefined, undefined],
+  ])('%s, received with Date %s, is %s ms', (value, date, expected) => {
+    expect(retryAfterMs(value, date, NOW_MS)).toBe(expected);
+  });
+});
+
+describe('protobufFields', () => {
+  it('reads what was written', () => {
+    const writer = new ProtobufWriter();
+    writer.tag(1, 0);
+    writer.varint(-3);
+    writer.string(2, 'text');
+    writer.tag(3, 1);
+    writer.double(1.5);
+    writer.tag(4, 5);
+    const message = Buffer.concat([writer.take(), Buffer.of(7, 0, 0, 0)]);
+    expect([...protobufFields(message)]).toEqual([
+      { number: 1, value: -3 },
+      { number: 2, value: Buffer.from('text') },
+      { number: 3, value: 1.5 },
+      { number: 4, value: 7 },
+    ]);
+    expect(numberField(message, 1)).toBe(-3);
+    expect(bytesField(message, 2)?.toString()).toBe('text');
+    expect(bytesField(message, 1)).toBeUndefined();
+  });
+
+  it('stops where a message is cut off, wherever that is', () => {
+    const writer = new ProtobufWriter();
+    writer.string(1, 'first');
+    writer.string(2, 'second');
+    const message = writer.take();
+    for (let size = 0; size < message.length; size += 1) {
+      const fields = [...protobufFields(message.subarray(0, size))];
+      expect(fields).toHaveLength(size < 7 ? 0 : 1);
+    }
+  });
+});
+
+describe('attempt', () => {
+  it('leaves nothing behind on the signal that lives for ever', async () => {
+    const listeners = new Set<unknown>();
+    const { signal } = new AbortController();
+    signal.addEventListener = (_type: string, listener: unknown) => void listeners.add(listener);
+    signal.removeEventListener = (_type: string, listener: unknown) => void listeners.delete(listener);
+    const options = { signal, timeoutMs: 1000, clock: new ManualClock() };
+    await attempt(options, async () => ({ kind: 'accepted', rejectedPoints: 0, message: '' }));
+    await attempt(options, () => Promise.reject(new Error('broken')));
+    expect(listeners.size).toBe(0);
+  });
+
+  it('ends at once when the signal had come before', async () => {
+    const verdict = await attempt({ signal: AbortSignal.abort(), timeoutMs: 1000, clock: new ManualClock() }, async (signal) => {
+      signal.throwIfAborted();
+      return { kind: 'accepted', rejectedPoints: 0, message: '' };
+    });
+    expect(verdict.kind).toBe('retry');
+  });
+});
