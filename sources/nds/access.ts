@@ -25,8 +25,6 @@ export interface OpenDevice {
 
 /** How datastores are reached. */
 export interface DatastoreAccess {
-  /** How often latencies are worth looking at. */
-  readonly pollIntervalMs: number;
   /** Device indexes, ascending. */
   devices(): readonly number[];
   /** Throws `AgentError`. May block for as long as a device is being reset: never on the main thread. */

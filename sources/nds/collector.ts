@@ -3,6 +3,7 @@ import type { DatastoreAccess, DatastorePlace, OpenDevice } from './access.ts';
 import { BusyTimeCalibration } from './busy-time.ts';
 import { DeviceSession, failureOf } from './device-session.ts';
 import { summarize } from './latency.ts';
+import { USED_BYTES } from './layout.ts';
 import { TrackedDatastore } from './tracked-datastore.ts';
 import type { DatastoreReading } from './tracked-datastore.ts';
 import type { ExecutionWork, NdsGroup, ProcessWork, WorkFailure, WorkSample } from './work.ts';
@@ -43,6 +44,7 @@ export class DatastoreCollector {
   readonly #sessions = new Map<number, DeviceSession>();
   readonly #tracked = new Map<string, Tracked>();
   readonly #calibrations = new Map<string, BusyTimeCalibration>();
+  readonly #scratch = new Uint8Array(USED_BYTES);
   #knownPids: ReadonlySet<number> = new Set();
 
   constructor(options: CollectorOptions) {
@@ -66,15 +68,17 @@ export class DatastoreCollector {
     return { processes: byProcess(found), isComplete, failures };
   }
 
-  /** Looks at the latency counters of everything that is mapped. */
-  poll(): void {
+  /** Looks at the latency counters of everything that is mapped; returns the most executions any core completed since the last look. */
+  poll(): number {
+    let most = 0;
     for (const { datastore } of this.#tracked.values()) {
       try {
-        datastore.poll();
+        most = Math.max(most, datastore.poll());
       } catch {
         // A copy that cannot be renewed: the next round says so.
       }
     }
+    return most;
   }
 
   /** Unmaps everything, then closes everything. */
@@ -132,6 +136,7 @@ export class DatastoreCollector {
       place,
       mapped,
       coreCount,
+      scratch: this.#scratch,
       calibrationOf: (version) => this.#calibration(version),
     });
     const tracked = { device, pid, startTicks, datastore };

@@ -8,9 +8,6 @@ import type { DatastoreAccess, DatastorePlace, MappedDatastore, OpenDevice } fro
 import { SLAB_BYTES } from './layout.ts';
 import type { Libc } from './libc.ts';
 
-/** Latencies of executions a millisecond apart are still told apart. */
-const POLL_INTERVAL_MS = 1;
-
 /** The same on x86-64 and aarch64. Reading is enough: the driver checks no mode, and a write-only open would not attach. */
 const OPEN_FLAGS = 0x8_0000; // O_RDONLY | O_CLOEXEC
 const PROT_READ = 1;
@@ -28,7 +25,6 @@ const DATASTORE = { bytes: 24, offsetAt: 8, sizeAt: 16 } as const;
 /** The Neuron driver's datastores through `/dev/neuron<N>`. Only opens, asks and maps for reading: nothing is written, nothing is reset. */
 export function createDriverAccess(devRoot: string, libc: Libc): DatastoreAccess {
   return {
-    pollIntervalMs: POLL_INTERVAL_MS,
     devices: () => deviceIndexes(devRoot),
     open: (device) => {
       const descriptor = libc.open(join(devRoot, `neuron${device}`), OPEN_FLAGS);

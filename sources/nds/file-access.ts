@@ -4,13 +4,9 @@ import { fileError } from '../../src/file-error.ts';
 import type { DatastoreAccess, OpenDevice } from './access.ts';
 import { SLAB_BYTES, USED_BYTES } from './layout.ts';
 
-/** Files are rewritten a few times a second at most. */
-const POLL_INTERVAL_MS = 250;
-
 /** Datastores as files, `neuron<N>/<pid>` below a folder: those of a virtual host, or copies of real ones. */
 export function createFileAccess(devRoot: string): DatastoreAccess {
   return {
-    pollIntervalMs: POLL_INTERVAL_MS,
     devices: () =>
       namesIn(devRoot)
         .flatMap((name) => /^neuron(\d{1,4})$/.exec(name)?.[1] ?? [])

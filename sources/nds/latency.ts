@@ -74,7 +74,7 @@ function atRank(sorted: readonly LatencySample[], rank: number): number | undefi
 export class LatencyWatch {
   readonly #words: Uint32Array;
   readonly #doubles: Float64Array;
-  readonly #completedBefore: (number | undefined)[];
+  readonly #cores: { readonly completedAt: number; readonly deviceAt: number; readonly totalAt: number; before: number | undefined }[];
   #device: LatencySample[] = [];
   #total: LatencySample[] = [];
   #seen = 0;
@@ -84,19 +84,31 @@ export class LatencyWatch {
   constructor(memory: ArrayBufferLike, coreCount: number) {
     this.#words = new Uint32Array(memory);
     this.#doubles = new Float64Array(memory);
-    this.#completedBefore = Array.from({ length: coreCount });
+    this.#cores = Array.from({ length: coreCount }, (_, core) => ({
+      // The low half of the counter is enough to see it move.
+      completedAt: coreCounterAt(core, CORE_COUNTER.completed) / 4,
+      deviceAt: coreCounterAt(core, CORE_COUNTER.latencyDevice) / 8,
+      totalAt: coreCounterAt(core, CORE_COUNTER.latencyTotal) / 8,
+      before: undefined,
+    }));
   }
 
-  /** Three loads for each core; allocates only when something completed. */
-  poll(): void {
-    for (let core = 0; core < this.#completedBefore.length; core += 1) {
-      // The low half of the counter is enough to see it move.
-      const completed = this.#words[coreCounterAt(core, CORE_COUNTER.completed) / 4];
-      const before = this.#completedBefore[core];
+  /** One load for each core, three when something completed. Returns the most executions any core completed since the last look. */
+  poll(): number {
+    let most = 0;
+    for (const core of this.#cores) {
+      const completed = this.#words[core.completedAt];
+      const { before } = core;
       if (completed === undefined || completed === before) continue;
-      this.#completedBefore[core] = completed;
-      if (before !== undefined) this.#take(core, (completed - before) >>> 0);
+      core.before = completed;
+      if (before === undefined) continue;
+      const executions = (completed - before) >>> 0;
+      // A count that fell belongs to another process: the datastore was given away, and is about to be left.
+      if (executions > MAX_BELIEVABLE_EXECUTIONS) continue;
+      this.#take(executions, latencySeconds(this.#doubles[core.deviceAt]), latencySeconds(this.#doubles[core.totalAt]));
+      most = Math.max(most, executions);
     }
+    return most;
   }
 
   /** What was seen since the last call. */
@@ -109,13 +121,9 @@ export class LatencyWatch {
     return taken;
   }
 
-  #take(core: number, executions: number): void {
-    // A count that fell belongs to another process: the datastore was given away, and is about to be left.
-    if (executions > MAX_BELIEVABLE_EXECUTIONS) return;
+  #take(executions: number, device: number | undefined, total: number | undefined): void {
     this.#completed += executions;
     if (this.#device.length >= MAX_SAMPLES) return;
-    const device = latencySeconds(this.#doubles[coreCounterAt(core, CORE_COUNTER.latencyDevice) / 8]);
-    const total = latencySeconds(this.#doubles[coreCounterAt(core, CORE_COUNTER.latencyTotal) / 8]);
     if (device !== undefined) this.#device.push({ seconds: device, weight: executions });
     if (total !== undefined) this.#total.push({ seconds: total, weight: executions });
     if (device !== undefined || total !== undefined) this.#seen += 1;

@@ -4,18 +4,19 @@ import { DatastoreCollector } from './collector.ts';
 import type { CollectorOptions } from './collector.ts';
 import type { ReaderLink, WorkerAnswer, WorkerCommand } from './protocol.ts';
 
+/** Files are rewritten a few times a second at most. */
+const POLL_INTERVAL_MS = 250;
+
 /** Reads datastores that are files: nothing blocks, so no thread is needed, and time is the host's. */
 export class LocalLink implements ReaderLink {
   readonly isBusy = false;
   readonly end: AgentError | undefined = undefined;
   readonly #clock: Clock;
-  readonly #pollIntervalMs: number;
   readonly #collector: DatastoreCollector;
   #timer: Timer | undefined;
 
   constructor(clock: Clock, options: Omit<CollectorOptions, 'monotonicMs'>) {
     this.#clock = clock;
-    this.#pollIntervalMs = options.access.pollIntervalMs;
     this.#collector = new DatastoreCollector({ ...options, monotonicMs: () => clock.monotonicMs() });
   }
 
@@ -36,6 +37,6 @@ export class LocalLink implements ReaderLink {
       this.#collector.poll();
       this.#timer = this.#nextPoll();
     };
-    return this.#clock.setTimer(poll, this.#pollIntervalMs, { background: true });
+    return this.#clock.setTimer(poll, POLL_INTERVAL_MS, { background: true });
   }
 }

@@ -30,6 +30,8 @@ export interface TrackedDatastoreOptions {
   readonly place: DatastorePlace;
   readonly mapped: MappedDatastore;
   readonly coreCount: number;
+  /** `USED_BYTES` to copy a datastore to; shared by all, used by one at a time. */
+  readonly scratch: Uint8Array;
   /** Runtimes of one version share what is known about their unit of busy time. */
   readonly calibrationOf: (runtimeVersion: string | undefined) => BusyTimeCalibration;
 }
@@ -46,7 +48,7 @@ export class TrackedDatastore {
   #executionsBefore: { readonly cores: readonly CoreCounters[]; readonly atMs: number } | undefined;
   #last: readonly CoreCounters[] | undefined;
   #wasSealed = false;
-  #lastRecords: { readonly bytes: Uint8Array; readonly records: DatastoreRecords } | undefined;
+  #lastRecords: { readonly bytes: Buffer; readonly records: DatastoreRecords } | undefined;
   readonly #complaints = new Set<string>();
 
   constructor(options: TrackedDatastoreOptions) {
@@ -55,10 +57,10 @@ export class TrackedDatastore {
     this.#latency = new LatencyWatch(options.mapped.memory.buffer, options.coreCount);
   }
 
-  /** Looks whether an execution completed. */
-  poll(): void {
+  /** Looks whether executions completed; returns the most that any core completed since the last look. */
+  poll(): number {
     this.#options.mapped.refresh();
-    this.#latency.poll();
+    return this.#latency.poll();
   }
 
   /** Undefined when nothing can be believed now; why is reported once. */
@@ -90,10 +92,10 @@ export class TrackedDatastore {
    * tried twice.
    */
   #readStable(failures: WorkFailure[]): { readonly bytes: Uint8Array; readonly records: DatastoreRecords } | undefined {
-    const { mapped } = this.#options;
+    const { mapped, scratch: bytes } = this.#options;
     for (let attempt = 0; attempt < 2; attempt += 1) {
       mapped.refresh();
-      const bytes = mapped.memory.slice(0, USED_BYTES);
+      bytes.set(mapped.memory.subarray(0, USED_BYTES));
       if (!isDatastore(bytes)) {
         this.#complain(failures, 'is no datastore: the signature is missing');
         return undefined;
@@ -112,9 +114,9 @@ export class TrackedDatastore {
   /** Records hardly ever change; comparing them is much cheaper than checking their sums. */
   #decodeRecords(bytes: Uint8Array): DatastoreRecords {
     const last = this.#lastRecords;
-    if (last !== undefined && isSame(bytes, last.bytes, RECORDS_AT, RECORDS_END)) return last.records;
+    if (last !== undefined && last.bytes.equals(bytes.subarray(RECORDS_AT, RECORDS_END))) return last.records;
     const records = decodeRecords(bytes);
-    this.#lastRecords = { bytes, records };
+    this.#lastRecords = { bytes: Buffer.from(bytes.subarray(RECORDS_AT, RECORDS_END)), records };
     return records;
   }
 

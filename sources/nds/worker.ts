@@ -7,6 +7,7 @@ import { DatastoreCollector } from './collector.ts';
 import { failureOf } from './device-session.ts';
 import { createDriverAccess } from './driver-access.ts';
 import { loadLibc } from './libc.ts';
+import { PollPace } from './poll-pace.ts';
 import type { WorkerAnswer, WorkerCommand, WorkerStart } from './protocol.ts';
 
 /** Latencies are looked at for this long after executions were asked for last. */
@@ -30,7 +31,7 @@ async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
     monotonicMs: () => performance.now(),
     startTicksOf: (pid) => readPidStat(start, pid)?.startTicks,
   });
-  const poll = new Poll(collector, access.pollIntervalMs);
+  const poll = new Poll(collector);
   port.on('message', (command: WorkerCommand) => {
     if (command.kind === 'collect') {
       if (command.request.groups.includes('execution_stats')) poll.keepGoing();
@@ -47,27 +48,27 @@ async function serve(port: MessagePort, start: WorkerStart): Promise<void> {
 /** Looks at latencies while somebody wants them. */
 class Poll {
   readonly #collector: DatastoreCollector;
-  readonly #intervalMs: number;
+  readonly #pace = new PollPace();
   #timer: NodeJS.Timeout | undefined;
   #untilMs = 0;
 
-  constructor(collector: DatastoreCollector, intervalMs: number) {
+  constructor(collector: DatastoreCollector) {
     this.#collector = collector;
-    this.#intervalMs = intervalMs;
   }
 
   keepGoing(): void {
     this.#untilMs = performance.now() + POLL_AFTER_REQUEST_MS;
-    this.#timer ??= setInterval(() => this.#tick(), this.#intervalMs);
+    this.#timer ??= setTimeout(() => this.#look(), this.#pace.intervalMs);
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
-  #tick(): void {
-    if (performance.now() > this.#untilMs) this[Symbol.dispose]();
-    else this.#collector.poll();
+  #look(): void {
+    this.#timer = undefined;
+    this.#pace.looked(this.#collector.poll());
+    if (performance.now() < this.#untilMs) this.#timer = setTimeout(() => this.#look(), this.#pace.intervalMs);
   }
 }

@@ -18,7 +18,6 @@ interface Device {
 
 /** A driver in memory that notes what is done to it. */
 export class FakeDriver implements DatastoreAccess {
-  readonly pollIntervalMs = 1;
   readonly log: string[] = [];
   readonly #devices: readonly Device[];
   #nextOffset = 1n;

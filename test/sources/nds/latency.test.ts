@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
 import { LatencyWatch, percentiles, summarize } from '../../../sources/nds/latency.ts';
+import { PollPace } from '../../../sources/nds/poll-pace.ts';
 import { buildDatastore, headerOffset } from '../../support/datastore.ts';
 
 describe('percentiles', () => {
@@ -126,5 +127,23 @@ describe('latency watch', () => {
     const part = (seconds: number) => ({ device: [{ seconds, weight: 1 }], total: [], seen: 1, completed: 2 });
     expect(summarize([part(1), part(2)])).toEqual({ coverage: 0.5, device: { p0: 1, p1: 1, p25: 1, p50: 1, p75: 1, p99: 1, p100: 2 } });
     expect(summarize([])).toBeUndefined();
+  });
+});
+
+describe('pace of the polls', () => {
+  test('faster when executions are missed, slower again after a quarter of a thousand calm looks', () => {
+    const pace = new PollPace();
+    const paces = [pace.intervalMs];
+    for (const most of [1, 2, 0, 7, 3, 3, 3]) {
+      pace.looked(most);
+      paces.push(pace.intervalMs);
+    }
+    expect(paces).toEqual([16, 16, 8, 8, 4, 2, 1, 1]);
+    for (let look = 0; look < 249; look += 1) pace.looked(1);
+    expect(pace.intervalMs).toBe(1);
+    pace.looked(0);
+    expect(pace.intervalMs).toBe(2);
+    for (let look = 0; look < 2_000; look += 1) pace.looked(0);
+    expect(pace.intervalMs).toBe(16);
   });
 });
