@@ -44,8 +44,10 @@ const SOURCE_DEADLINE_MS = 5_000;
 const GATHER_MS = 250;
 /** A live stream is not read on before every exporter has taken the last record, but no longer than this. */
 const EXPORTERS_TAKE_MS = 1_000;
-/** Everything that is pending must be sent within this time after a stop was asked for. */
-export const FLUSH_DEADLINE_MS = 5_000;
+/** What is pending is sent within this time after a stop was asked for, so that the process ends within five seconds. */
+export const FLUSH_DEADLINE_MS = 4_500;
+/** A part that does not stop in this time is left behind. */
+const STOP_DEADLINE_MS = 5_000;
 
 /** One life: sources → collection → readers → exporters. Exporters start first and are disposed last. */
 export class Agent {
@@ -143,18 +145,23 @@ export class Agent {
       ...pullSources.map((source) => () => source[Symbol.asyncDispose]()),
       () => this.#provider.forceFlush(),
       () => this.#tick(() => true),
-      ...[...this.#pushExporters, ...this.#reportExporters].map((exporter) => () => exporter.flush(FLUSH_DEADLINE_MS)),
+      () => this.#flush(),
       ...exporters.toReversed().map((exporter) => () => exporter[Symbol.asyncDispose]()),
       () => this.#provider.shutdown(),
     ];
     for (const step of steps) {
       try {
-        const ended = await withDeadline(this.#options.clock, step(), FLUSH_DEADLINE_MS);
+        const ended = await withDeadline(this.#options.clock, step(), STOP_DEADLINE_MS);
         if (!ended) logger.warn({}, 'a part did not stop in time');
       } catch (thrown) {
         logger.warn({ err: AgentError.from(thrown, 'internal', 'agent') }, 'a part did not stop cleanly');
       }
     }
+  }
+
+  /** All destinations at once: a dead one costs the others nothing. */
+  async #flush(): Promise<void> {
+    await Promise.all([...this.#pushExporters, ...this.#reportExporters].map((exporter) => exporter.flush(FLUSH_DEADLINE_MS)));
   }
 
   #createReaders(): readonly TickReader[] {
