@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { AgentConfig } from '../config/agent-config.ts';
 import { neuronMonitorFile, periodsOf } from '../config/groups.ts';
@@ -17,6 +14,7 @@ import type { ProcessInspector } from './processes/inspector.ts';
 import { createProcfsSource } from './procfs/source.ts';
 import { createImdsSource } from './imds/source.ts';
 import { hostLogicalCoreConfig } from './processes/logical-core-config.ts';
+import { createVirtualDirectory } from './virtual/directory.ts';
 import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from './virtual/instances.ts';
 import { createVirtualHost } from './virtual/virtual-host.ts';
 import { createSysfsSource } from './sysfs/source.ts';
@@ -71,9 +69,15 @@ interface NativeServices extends SourceServices {
 /** A recording is of another time and, often, another host: nothing of this one is mixed in, unless the configuration says so. */
 function nativeSources(config: AgentConfig, { host, logger, inspector, runtimes, isRecording }: NativeServices): readonly PullSource[] {
   const { procfs, imds, nds } = config.source;
+  const isOn = (metric: string): boolean => config.metrics[metric] === true;
+  // Thousands of files that only these metrics need.
+  const detail = {
+    peaks: isOn('neuron.device.memory.peak') || isOn('neuron.device.host_memory.peak'),
+    events: isOn('neuron.core.events'),
+  };
   const sources: PullSource[] = [];
   if (!isRecording && nds.enabled) sources.push(createNdsSource({ host, inspector }));
-  if (!isRecording) sources.push(createSysfsSource({ host, logger, logicalCoreConfig: () => hostLogicalCoreConfig(host) }));
+  if (!isRecording) sources.push(createSysfsSource({ host, logger, detail, logicalCoreConfig: () => hostLogicalCoreConfig(host) }));
   if (procfs === 'on' || (procfs === 'auto' && !isRecording)) sources.push(createProcfsSource({ host, runtimes }));
   if (!isRecording) sources.push(createImdsSource({ host, ...imds }));
   return sources;
@@ -83,9 +87,15 @@ function nativeSources(config: AgentConfig, { host, logger, inspector, runtimes,
 async function virtualSources(config: AgentConfig, services: SourceServices, instanceType = 'trn2.48xlarge'): Promise<SourceSet> {
   if (!isVirtualInstanceType(instanceType))
     throw new AgentError('config_invalid', 'virtual', `no simulated ${instanceType}; there are ${VIRTUAL_INSTANCE_TYPES.join(', ')}`);
-  const directory = await mkdtemp(join(tmpdir(), 'neuron-otel-virtual-'));
-  const virtual = await createVirtualHost({ instanceType, seed: VIRTUAL_SEED, directory, clock: services.host.clock, imds: true });
-  virtual.step(VIRTUAL_WARM_UP_MS);
+  const directory = createVirtualDirectory();
+  const virtual = await createVirtualHost({
+    instanceType,
+    seed: VIRTUAL_SEED,
+    directory: directory.path,
+    clock: services.host.clock,
+    warmUpMs: VIRTUAL_WARM_UP_MS,
+    imds: true,
+  });
   virtual.run(Math.min(1_000, ...periodsOf(config).values()));
   const { host } = virtual;
   const inspector = createProcessInspector({ host });
@@ -100,7 +110,7 @@ async function virtualSources(config: AgentConfig, services: SourceServices, ins
     async [Symbol.asyncDispose]() {
       inspector[Symbol.dispose]();
       await virtual[Symbol.asyncDispose]();
-      await rm(directory, { recursive: true, force: true });
+      directory[Symbol.dispose]();
     },
   };
 }

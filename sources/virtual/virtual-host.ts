@@ -22,6 +22,8 @@ export interface VirtualHostOptions {
    */
   readonly directory: string;
   readonly clock: Clock;
+  /** How long the host has been at work when it is first read; 0 by default: then models are still to be loaded. */
+  readonly warmUpMs?: number;
   /** As `/sys/module/neuron/version` says it; 2.30.2.0 by default. */
   readonly driverVersion?: string;
   /** Unit of `nc_time_in_use`, which documents disagree about; picoseconds by default. */
@@ -38,7 +40,7 @@ export interface VirtualHost {
   readonly imdsEndpoint: string | undefined;
   /** What is true now; changes with the next step. */
   truth(): Truth;
-  /** Moves the host on by `dtMs`, or up to the clock's time, and brings the files up to date. Returns how many were written. */
+  /** Moves the host on by what passed since the last step, or by `dtMs`, and brings the files up to date. Returns how many were written. */
   step(dtMs?: number): number;
   /** Steps by itself every `periodMs`, until the host is disposed. */
   run(periodMs: number): void;
@@ -50,8 +52,9 @@ const DEFAULT_DRIVER = '2.30.2.0';
 /** Same options, same clock: the same bytes. Rejects when the directory cannot be written or the driver version is none. */
 export async function createVirtualHost(options: VirtualHostOptions): Promise<VirtualHost> {
   const driver = driverGeneration(options.driverVersion ?? DEFAULT_DRIVER);
-  const model = createWorkloadModel({ instanceType: options.instanceType, seed: options.seed, originMs: options.clock.nowMs() });
-  const { truth } = model;
+  const { instanceType, seed, clock, warmUpMs = 0 } = options;
+  const model = createWorkloadModel({ instanceType, seed, originMs: clock.nowMs() - warmUpMs });
+  const truth = model.step(warmUpMs);
   const imds = options.imds === true ? await startImdsServer(truth) : undefined;
   const host = new RunningHost(options, model, imds);
   addSysfs(host.writers.sys, { truth, driver, timeUnit: options.timeUnit ?? 'ps' });
@@ -74,15 +77,14 @@ class RunningHost implements VirtualHost {
   readonly #model: WorkloadModel;
   readonly #imds: ImdsServer | undefined;
   readonly #followers: Follower[] = [];
-  readonly #startedAtMs: number;
-  #steppedMs = 0;
+  #steppedAtMs: number;
   #timer: Timer | undefined;
 
   constructor({ directory, clock }: VirtualHostOptions, model: WorkloadModel, imds: ImdsServer | undefined) {
     this.#clock = clock;
     this.#model = model;
     this.#imds = imds;
-    this.#startedAtMs = clock.monotonicMs();
+    this.#steppedAtMs = clock.monotonicMs();
     this.imdsEndpoint = imds?.endpoint;
     const below = (name: string): string => join(directory, name);
     this.host = { clock, env: {}, procRoot: below('proc'), sysRoot: below('sys'), devRoot: below('dev'), fsRoot: below('root') };
@@ -100,9 +102,10 @@ class RunningHost implements VirtualHost {
   }
 
   step(dtMs?: number): number {
-    const passedMs = dtMs ?? this.#clock.monotonicMs() - this.#startedAtMs - this.#steppedMs;
-    this.#steppedMs += passedMs;
-    this.#model.step(passedMs);
+    const nowMs = this.#clock.monotonicMs();
+    const passedMs = nowMs - this.#steppedAtMs;
+    this.#steppedAtMs = nowMs;
+    this.#model.step(dtMs ?? passedMs);
     for (const follower of this.#followers) follower.follow();
     return Object.values(this.writers).reduce((written, writer) => written + writer.update(), 0);
   }

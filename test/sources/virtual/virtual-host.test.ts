@@ -104,6 +104,21 @@ describe('the metadata service', () => {
   });
 });
 
+test('was at work before it is first read, and goes on with the clock', async () => {
+  const clock = new ManualClock();
+  await using host = await createVirtualHost({ instanceType: 'inf1.6xlarge', seed: 1, directory: scratch.path, clock, warmUpMs: 60_000 });
+  expect(host.truth().processes.map(({ state }) => state)).toEqual(['running', 'running', 'running']);
+  await clock.advance(1_000);
+  host.step();
+  await clock.advance(500);
+  host.step(3_000);
+  await clock.advance(1_000);
+  host.step();
+  const truth = host.truth();
+  expect(truth.elapsedMs).toBe(60_000 + 1_000 + 3_000 + 1_000);
+  expect(truth.originMs + 60_000).toBe(clock.nowMs() - 2_500);
+});
+
 test('runs by itself with its clock', async () => {
   const clock = new ManualClock();
   await using host = await createVirtualHost({ instanceType: 'inf1.6xlarge', seed: 1, directory: scratch.path, clock });
