@@ -47,6 +47,11 @@ function explicitPoint(point: DataPoint<ExponentialHistogram>): DataPoint<Histog
     attributes,
     startTime,
     endTime,
-    value: { buckets: { boundaries: [...boundaries], counts }, count, sum, ...(count > 0 ? { min, max } : {}) },
+    value: {
+      buckets: { boundaries: [...boundaries], counts },
+      count,
+      sum,
+      ...(min === undefined || max === undefined ? {} : { min, max }),
+    },
   };
 }

@@ -2,7 +2,7 @@ import { crc32c } from './crc32c.ts';
 import { OTLP_COMPRESSIONS } from './options.ts';
 import type { OtlpCompression } from './options.ts';
 
-export const CONTENT_TYPES = ['application/x-protobuf', 'application/json'] as const;
+const CONTENT_TYPES = ['application/x-protobuf', 'application/json'] as const;
 export type ContentType = (typeof CONTENT_TYPES)[number];
 
 /** One request as it waits to be sent. */
