@@ -67,4 +67,14 @@ export const metrics = defineMetrics('execution_stats', {
       },
     ],
   },
+  latencyCoverage: {
+    name: 'neuron.latency_sampling.coverage',
+    unit: '1',
+    instrument: 'gauge',
+    valueType: 'double',
+    attributes: {},
+    description: 'Share of the executions of the period whose latency was seen, where latencies are sampled.',
+    enabled: true,
+    source: { path: 'datastore: latencies seen ÷ executions completed' },
+  },
 });

@@ -13,6 +13,7 @@ function receive(reading: GroupReading<'execution_stats'>, recorder: Recorder): 
   for (const [outcome, tally] of Object.entries(outcomes ?? {})) {
     recorder.add(metrics.executions, tally, { 'neuron.execution.outcome': outcome });
   }
+  if (reading.data.latency_coverage !== undefined) recorder.set(metrics.latencyCoverage, reading.data.latency_coverage, {});
   if (latency === undefined) return;
   recordLatency('total', latency.total_latency, outcomes?.['completed'], recorder);
   recordLatency('device', latency.device_latency, outcomes?.['completed'], recorder);

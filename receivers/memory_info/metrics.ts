@@ -24,6 +24,17 @@ export const metrics = defineMetrics('memory_info', {
     note: "Used is neuron-monitor's own number and holds the page cache; the semantic conventions would count that as available.",
     legacy: [{ name: 'system_memory_used_bytes', help: 'System memory used_bytes bytes', where: { 'system.memory.state': ['used'] } }],
   },
+  available: {
+    name: 'system.memory.linux.available',
+    unit: 'By',
+    instrument: 'up_down_counter',
+    valueType: 'int',
+    attributes: {},
+    description: 'Memory that the kernel estimates can be had without swapping, page cache that can be given up included.',
+    enabled: true,
+    source: { path: '/proc/meminfo MemAvailable' },
+    note: 'The limit less this is what the semantic conventions call used.',
+  },
   paging: {
     name: 'system.paging.usage',
     unit: 'By',

@@ -9,6 +9,7 @@ function receive(reading: GroupReading<'memory_info'>, recorder: Recorder): void
   const {
     memory_total_bytes: totalBytes,
     memory_used_bytes: usedBytes,
+    memory_available_bytes: availableBytes,
     swap_total_bytes: swapBytes,
     swap_used_bytes: swappedBytes,
   } = reading.data;
@@ -17,6 +18,7 @@ function receive(reading: GroupReading<'memory_info'>, recorder: Recorder): void
   if (usedBytes !== undefined) recorder.set(metrics.usage, usedBytes, { 'system.memory.state': 'used' });
   const freeBytes = difference(totalBytes, usedBytes);
   if (freeBytes !== undefined) recorder.set(metrics.usage, freeBytes, { 'system.memory.state': 'free' });
+  if (availableBytes !== undefined) recorder.set(metrics.available, availableBytes, {});
   if (swappedBytes !== undefined) recorder.set(metrics.paging, swappedBytes, { 'system.paging.state': 'used' });
   const freeSwapBytes = difference(swapBytes, swappedBytes);
   if (freeSwapBytes !== undefined) recorder.set(metrics.paging, freeSwapBytes, { 'system.paging.state': 'free' });

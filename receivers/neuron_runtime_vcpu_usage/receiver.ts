@@ -1,5 +1,5 @@
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
-import type { GroupReading } from '../../src/report.ts';
+import type { GroupReading, RuntimeVcpuUsage } from '../../src/report.ts';
 import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';
 
@@ -11,8 +11,16 @@ function receive(reading: GroupReading<'neuron_runtime_vcpu_usage'>, recorder: R
     if (user !== undefined) recorder.set(metrics.utilization, user, { 'cpu.mode': 'user' });
     if (system !== undefined) recorder.set(metrics.utilization, system, { 'cpu.mode': 'system' });
   }
+  recordProcess(reading.data, recorder);
   if (cpuTime === undefined) return;
   const startTimeMs = reading.runtime?.startTimeMs;
   recorder.total(metrics.cpuTime, cpuTime.user, { 'cpu.mode': 'user' }, startTimeMs);
   recorder.total(metrics.cpuTime, cpuTime.system, { 'cpu.mode': 'system' }, startTimeMs);
+}
+
+function recordProcess(data: RuntimeVcpuUsage, recorder: Recorder): void {
+  if (data.memory_resident_bytes !== undefined) recorder.set(metrics.memory, data.memory_resident_bytes, {});
+  if (data.memory_virtual_bytes !== undefined) recorder.set(metrics.virtualMemory, data.memory_virtual_bytes, {});
+  if (data.thread_count !== undefined) recorder.set(metrics.threads, data.thread_count, {});
+  if (data.uptime_seconds !== undefined) recorder.set(metrics.uptime, data.uptime_seconds, {});
 }

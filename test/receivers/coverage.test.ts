@@ -10,6 +10,12 @@ import { Replay, fixtureDocuments } from '../support/replay.ts';
 const FED_BY_OTHER_SOURCES: Readonly<Record<string, string>> = {
   'process.cpu.time': 'procfs: test/receivers/host-groups.test.ts',
   'system.cpu.time': 'procfs: test/receivers/host-groups.test.ts',
+  'system.memory.linux.available': 'procfs: test/receivers/host-groups.test.ts',
+  'process.memory.usage': 'procfs: test/receivers/host-groups.test.ts',
+  'process.memory.virtual': 'procfs: test/receivers/host-groups.test.ts',
+  'process.thread.count': 'procfs: test/receivers/host-groups.test.ts',
+  'process.uptime': 'procfs: test/receivers/host-groups.test.ts',
+  'neuron.latency_sampling.coverage': 'nds: test/receivers/host-groups.test.ts',
   'hw.status': 'sysfs: test/receivers/devices.test.ts',
   'neuron.device.component.fault': 'sysfs: test/receivers/devices.test.ts',
   'neuron.device.error_events': 'sysfs: test/receivers/devices.test.ts',

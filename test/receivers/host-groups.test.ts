@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { metrics as instance } from '../../receivers/instance_info/metrics.ts';
 import { metrics as memory } from '../../receivers/memory_info/metrics.ts';
+import { metrics as executions } from '../../receivers/execution_stats/metrics.ts';
+import { metrics as processUsage } from '../../receivers/neuron_runtime_vcpu_usage/metrics.ts';
 import { metrics as hardware } from '../../receivers/neuron_hardware_info/metrics.ts';
 import { metrics as ecc } from '../../receivers/neuron_hw_counters/metrics.ts';
 import { metrics as k8s } from '../../receivers/neuron_k8s_info/metrics.ts';
@@ -44,6 +46,29 @@ describe('memory_info', () => {
     const zeros = { memory_total_bytes: 0, memory_used_bytes: 0, swap_total_bytes: 0, swap_used_bytes: 0 };
     expect(new GroupTest('memory_info').receive({ data: zeros, error: 'failed' }).points).toEqual([]);
     expect(new GroupTest('memory_info').receive({ data, error: 'failed' }).points).toHaveLength(5);
+  });
+});
+
+describe('what only native sources tell', () => {
+  it('of memory is what the kernel calls available', () => {
+    const received = new GroupTest('memory_info').receive({
+      data: { memory_total_bytes: 100, memory_used_bytes: 60, memory_available_bytes: 70 },
+    });
+    expect(valuesOf(received, memory.available)).toEqual({ '': 70 });
+  });
+
+  it('of a process is its memory, its threads and its age', () => {
+    const data = { thread_count: 3, memory_resident_bytes: 4096, memory_virtual_bytes: 8192, uptime_seconds: 12.5 };
+    const received = new GroupTest('neuron_runtime_vcpu_usage').receive({ data });
+    expect(valuesOf(received, processUsage.threads)).toEqual({ '': 3 });
+    expect(valuesOf(received, processUsage.memory)).toEqual({ '': 4096 });
+    expect(valuesOf(received, processUsage.virtualMemory)).toEqual({ '': 8192 });
+    expect(valuesOf(received, processUsage.uptime)).toEqual({ '': 12.5 });
+  });
+
+  it('of executions is how many of the latencies were seen', () => {
+    const received = new GroupTest('execution_stats').receive({ data: { latency_coverage: 0.25 } });
+    expect(valuesOf(received, executions.latencyCoverage)).toEqual({ '': 0.25 });
   });
 });
 

@@ -22,6 +22,11 @@ const STANDARD_NAMES: ReadonlySet<string> = new Set([
   'system.paging.usage',
   'process.cpu.utilization',
   'process.cpu.time',
+  'process.memory.usage',
+  'process.memory.virtual',
+  'process.thread.count',
+  'process.uptime',
+  'system.memory.linux.available',
   'hw.errors',
   'hw.status',
 ]);
@@ -37,8 +42,8 @@ const RULES: Readonly<Record<string, (metric: MetricDefinition) => boolean>> = {
   'the name is ours or the semantic conventions': ({ name }) => name.startsWith('neuron.') || STANDARD_NAMES.has(name),
   'a state is not named in the plural': ({ name, instrument }) =>
     instrument !== 'up_down_counter' || !name.endsWith('s') || STANDARD_NAMES.has(name),
-  'a share is a utilization': ({ name, unit, legacyOnly }) =>
-    unit !== '1' || legacyOnly === true || name === 'hw.status' || name.endsWith('.utilization'),
+  'a share is a utilization or a coverage': ({ name, unit, legacyOnly }) =>
+    unit !== '1' || legacyOnly === true || name === 'hw.status' || name.endsWith('.utilization') || name.endsWith('.coverage'),
   'Neuron memory is a gauge': ({ name, instrument }) => !/^neuron\..*memory/.test(name) || instrument === 'gauge',
   'labels stay apart on the Prometheus page': ({ attributeNames }) => isDistinct(attributeNames.map((name) => prometheusLabelName(name))),
   'labels are labels': ({ attributeNames }) => attributeNames.every((name) => /^[a-z][a-z0-9_]*$/.test(prometheusLabelName(name))),
@@ -117,7 +122,7 @@ describe('a row that breaks a rule is found:', () => {
     'the name carries no unit': { name: 'neuron.test_bytes' },
     'the name is ours or the semantic conventions': { name: 'system.neuron.usage' },
     'a state is not named in the plural': { name: 'neuron.test.things', instrument: 'up_down_counter' },
-    'a share is a utilization': { unit: '1' },
+    'a share is a utilization or a coverage': { unit: '1' },
     'Neuron memory is a gauge': { name: 'neuron.memory.usage', instrument: 'up_down_counter' },
     'labels stay apart on the Prometheus page': { attributes: { 'a.b': 'int', a_b: 'int' } },
     'labels are labels': { attributes: { Größe: 'int' } },
