@@ -1,12 +1,11 @@
-import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { streamOnly } from '../../sources/index.ts';
-import { createNeuronMonitorSource } from '../../sources/neuron-monitor/source.ts';
+import type { AgentConfig, GroupSettings } from '../../config/agent-config.ts';
+import { createSources } from '../../sources/index.ts';
 import { createProcfsSource } from '../../sources/procfs/source.ts';
 import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from '../../sources/virtual/instances.ts';
-import type { VirtualInstanceType } from '../../sources/virtual/instances.ts';
-import { virtualNeuronMonitorLines } from '../../sources/virtual/neuron-monitor-lines.ts';
 import { EXIT } from '../errors.ts';
+import type { MetricGroup } from '../report.ts';
+import type { PullSource } from '../source.ts';
 import { assemble } from './assemble.ts';
 import { load } from './config-command.ts';
 import type { CliIo } from './io.ts';
@@ -21,51 +20,52 @@ export interface DemoFlags {
 }
 
 const PERIOD_MS = 1_000;
-const SEED = 7;
 
-/** A living agent without Neuron hardware: a simulated Neuron workload, and the CPU and memory of this very machine. */
+/** A living agent without Neuron hardware: a simulated Neuron host at work, with the CPU and memory of this very machine. */
 export async function demo(flags: DemoFlags, io: CliIo): Promise<number> {
   if (!isVirtualInstanceType(flags.instanceType)) {
     io.stderr.write(`neuron-otel: --instance-type takes one of ${VIRTUAL_INSTANCE_TYPES.join(', ')}\n`);
     return EXIT.usage;
   }
-  const loaded = load({ verbose: flags.verbose ?? 2, ...flags, exporter: ['prometheus'], source: 'native' }, io, {
+  const spec = `virtual:${flags.instanceType}`;
+  const loaded = load({ verbose: flags.verbose ?? 2, ...flags, exporter: ['prometheus'], source: spec }, io, {
     prometheusPort: flags.port,
   });
   if (typeof loaded === 'number') return loaded;
-  const config = { ...loaded.config, periodMs: PERIOD_MS };
+  const { logger } = loaded;
+  const config = everySecond(loaded.config);
   const ended = new AbortController();
   const stop = AbortSignal.any([io.stop, ended.signal]);
-  const input = Readable.from(workload(flags.instanceType, stop));
-  const { logger } = loaded;
-  const stream = createNeuronMonitorSource({ mode: 'stdin', host: io.host, logger, input });
-  const assembly = await assemble({
-    config,
-    io,
-    logger,
-    sources: streamOnly(io.host, stream, [createProcfsSource({ host: io.host, runtimes: () => [] })]),
-  });
+  const simulated = await createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
+  const thisMachine = only(createProcfsSource({ host: io.host, runtimes: () => [] }), ['vcpu_usage', 'memory_info']);
+  const sources = { ...simulated, pullSources: [thisMachine, ...simulated.pullSources] };
+  const assembly = await assemble({ config, io, logger, sources });
   if (flags.seconds !== undefined) void delay(flags.seconds * 1_000, undefined, { ref: false }).then(() => ended.abort());
   io.stdout.write(welcome(flags));
   return runAssembly(assembly, { ...io, stop }, logger);
 }
 
-/** neuron-monitor's records of the simulated host at their own pace; host CPU and memory are left to this machine's `/proc`. */
-async function* workload(instanceType: VirtualInstanceType, stop: AbortSignal): AsyncGenerator<string> {
-  const lines = virtualNeuronMonitorLines({ instanceType, seed: SEED, periodMs: PERIOD_MS, originMs: Date.now(), warmupMs: 120_000 });
-  for (const line of lines) {
-    const record = JSON.parse(line) as { system_data: Record<string, unknown> | null };
-    if (record.system_data !== null) {
-      const { vcpu_usage: _vcpu, memory_info: _memory, ...rest } = record.system_data;
-      record.system_data = rest;
-    }
-    yield `${JSON.stringify(record)}\n`;
-    try {
-      await delay(PERIOD_MS, undefined, { signal: stop });
-    } catch {
-      return;
-    }
-  }
+/** Everything that is collected by default, each second. */
+function everySecond(config: AgentConfig): AgentConfig {
+  const eachSecond = <G extends string>(groups: Readonly<Partial<Record<G, GroupSettings>>>): Record<string, GroupSettings> =>
+    Object.fromEntries(Object.keys(groups).map((group) => [group, { periodMs: PERIOD_MS }]));
+  return {
+    ...config,
+    periodMs: PERIOD_MS,
+    runtimes: config.runtimes.map((entry) => ({ ...entry, groups: eachSecond(entry.groups) })),
+    systemGroups: eachSecond(config.systemGroups),
+  };
+}
+
+/** A source that serves some of its groups and leaves the rest to others. */
+function only(source: PullSource, groups: readonly MetricGroup[]): PullSource {
+  return {
+    kind: source.kind,
+    id: source.id,
+    groups: () => new Set(groups.filter((group) => source.groups().has(group))),
+    read: (asked, signal) => source.read(asked, signal),
+    [Symbol.asyncDispose]: () => source[Symbol.asyncDispose](),
+  };
 }
 
 function welcome(flags: DemoFlags): string {
