@@ -1,11 +1,12 @@
 import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { Collection } from './collection.ts';
-import { rejectOnAbort, withDeadline } from './deadline.ts';
+import { withDeadline } from './deadline.ts';
 import { AgentError } from './errors.ts';
 import type { Exporter, PushExporter, ReportExporter } from './exporter.ts';
 import type { Clock } from './host.ts';
 import type { Logger } from './log.ts';
+import { PullCycle } from './pull-cycle.ts';
 import type { Report } from './report-document.ts';
 import type { MetricGroup } from './report.ts';
 import { Scheduler } from './scheduler.ts';
@@ -38,10 +39,6 @@ export interface AgentOptions {
   readonly version: string;
 }
 
-/** How long a source may take before the other groups go on without it. */
-const SOURCE_DEADLINE_MS = 5_000;
-/** Sources that answer within this time share one report and one tick. */
-const GATHER_MS = 250;
 /** A live stream is not read on before every exporter has taken the last record, but no longer than this. */
 const EXPORTERS_TAKE_MS = 1_000;
 /** What is pending is sent within this time after a stop was asked for, so that the process ends within five seconds. */
@@ -62,7 +59,6 @@ export class Agent {
   readonly #schedulers: { [Symbol.asyncDispose](): Promise<void> }[] = [];
   readonly #life = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
-  readonly #reading = new Set<PullSource>();
   readonly #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
   #collections = 0;
   #streamIsDown = false;
@@ -188,10 +184,11 @@ export class Agent {
     const periods = groupsByPeriod(selection);
     const failed = (thrown: unknown): void => telemetry.collectionFailed(AgentError.from(thrown, 'internal', 'agent'));
     if (pullSources.length > 0) {
+      const cycle = this.#createPullCycle();
       const pulls = new Scheduler<ReadonlySet<MetricGroup>>({
         clock,
         tasks: [...periods].map(([periodMs, groups]) => ({ periodMs, value: groups })),
-        run: (due) => this.#pull(new Set(due.flatMap((task) => [...task.value]))),
+        run: (due) => cycle.run(new Set(due.flatMap((task) => [...task.value]))),
         skipped: (_task, missed) => telemetry.schedulerSkipped(missed),
         failed,
       });
@@ -222,58 +219,30 @@ export class Agent {
     await withDeadline(this.#options.clock, taken, EXPORTERS_TAKE_MS);
   }
 
-  /**
-   * Groups are due: every source that serves some of them is asked once, then the report and the readers follow.
-   * A source that is slow delays nobody: its data follow in a tick of their own, and it is not asked again meanwhile.
-   */
-  async #pull(due: ReadonlySet<MetricGroup>): Promise<void> {
-    const recorded = new Set<MetricGroup>();
-    let gathering = true;
-    const reads = [...this.#ladder.assign(due)].map(async ([source, groups]) => {
-      if (this.#reading.has(source)) return;
-      const groupsOfSource = await this.#readAndApply(source, groups);
-      if (gathering) for (const group of groupsOfSource) recorded.add(group);
-      else this.#publishPulled(groupsOfSource);
-    });
-    await withDeadline(
-      this.#options.clock,
-      Promise.all(reads).then(() => {}),
-      GATHER_MS,
-    );
-    gathering = false;
-    if (recorded.size > 0) this.#countCollection();
-    this.#publishPulled(recorded);
-  }
-
-  async #readAndApply(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadonlySet<MetricGroup>> {
-    this.#reading.add(source);
-    const batch = await this.#read(source, groups);
-    this.#reading.delete(source);
-    if (batch === undefined) return new Set();
-    return this.#options.collection.apply(batch, {
-      // The stream may have come back while this source was read.
-      serves: (group) => !this.#ladder.streamServes(group),
-      // The processes of a stream are the stream's to name, also while it is silent: their totals wait for its return.
-      namesRuntimes: this.#options.stream === undefined,
+  #createPullCycle(): PullCycle {
+    const { clock, collection, telemetry, stream } = this.#options;
+    return new PullCycle({
+      clock,
+      life: this.#life.signal,
+      assign: (due) => this.#ladder.assign(due),
+      apply: (batch) =>
+        collection.apply(batch, {
+          // The stream may have come back while the source was read.
+          serves: (group) => !this.#ladder.streamServes(group),
+          // The processes of a stream are the stream's to name, also while it is silent: their totals wait for its return.
+          namesRuntimes: stream === undefined,
+        }),
+      publish: (recorded, isLate) => this.#publishPulled(recorded, isLate),
+      failed: (error) => telemetry.collectionFailed(error),
     });
   }
 
-  #publishPulled(recorded: ReadonlySet<MetricGroup>): void {
-    if (recorded.size === 0) return;
+  #publishPulled(recorded: ReadonlySet<MetricGroup>, isLate: boolean): void {
+    if (!isLate) this.#countCollection();
     if (this.#options.stream === undefined || this.#streamIsDown)
       this.#report(this.#options.reports.fromReadings(this.#options.collection));
     // Exports take their own time; the next sample does not wait for them.
     void this.#tick((group) => recorded.has(group));
-  }
-
-  async #read(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadingBatch | undefined> {
-    const deadline = AbortSignal.any([this.#life.signal, AbortSignal.timeout(SOURCE_DEADLINE_MS)]);
-    try {
-      return await Promise.race([source.read(groups, deadline), rejectOnAbort(deadline, source.id)]);
-    } catch (thrown) {
-      if (!this.#life.signal.aborted) this.#options.telemetry.collectionFailed(AgentError.from(thrown, 'internal', source.id));
-      return undefined;
-    }
   }
 
   #countCollection(): void {
