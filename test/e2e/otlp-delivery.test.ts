@@ -20,7 +20,8 @@ const OUTAGE_PERIODS = isFull ? 3600 : 400;
 const FAILING_SECONDS = isFull ? 60 : 15;
 const KILLS = isFull ? 200 : 30;
 const COMPARED_BATCHES = isFull ? 2000 : 400;
-const NOISE_MS = 20;
+/** What two runs on a busy machine differ by anyway. */
+const NOISE_MS = 10;
 
 let directory = '';
 let server: MisbehavingOtlpServer;
@@ -178,34 +179,36 @@ describe('delivery', () => {
       expect(arrivals.duplicates).toBeLessThanOrEqual(KILLS);
       expect(arrivals.reversals).toBeLessThanOrEqual(arrivals.duplicates);
       // Node starting and loading TypeScript is most of it, and slow on a busy machine.
-    expect(medianMs).toBeLessThanOrEqual(isFull ? 1000 : 5000);
+      expect(medianMs).toBeLessThanOrEqual(isFull ? 1000 : 5000);
       expect(last.books?.[0]).toMatchObject({ dropped: {}, queued: 0 });
       expect(readdirSync(join(directory, 'queue')).filter((name) => name.endsWith('.corrupt'))).toEqual([]);
     },
   );
 
-  it('delivers to one destination as fast as ever while another one is dead', { timeout: 300_000 }, async () => {
+  it('delivers to one destination as fast while the other one is dead as while it is alive', { timeout: 300_000 }, async () => {
+    await using living = await MisbehavingOtlpServer.start();
     await using dead = await MisbehavingOtlpServer.start();
+    living.onAccepted = () => {};
     dead.behave = () => ({ kind: 'blackhole' });
-    await using alone = await startPair(server.url);
-    await using crowded = await startPair(server.url, dead.url);
-    const latencies = { alone: [] as number[], crowded: [] as number[] };
+    await using both = await startPair(server.url, living.url);
+    await using half = await startPair(server.url, dead.url);
+    const latencies = { both: [] as number[], half: [] as number[] };
     const batch = { resourceMetrics: manyPoints(1000) };
     for (let round = 0; round < 2 * COMPARED_BATCHES; round += 1) {
-      const name = Math.floor(round / 50) % 2 === 0 ? 'alone' : 'crowded';
+      const name = Math.floor(round / 50) % 2 === 0 ? 'both' : 'half';
       const arrived = Promise.withResolvers<void>();
       server.onAccepted = () => arrived.resolve();
       const startedMs = performance.now();
-      const exporters = name === 'alone' ? alone.exporters : crowded.exporters;
+      const { exporters } = name === 'both' ? both : half;
       void Promise.all(exporters.map((exporter) => exporter.export(batch)));
       await arrived.promise;
       latencies[name].push(performance.now() - startedMs);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
-    const [p99Alone, p99Crowded] = [percentile(latencies.alone, 0.99), percentile(latencies.crowded, 0.99)];
-    console.log(`one dead of two: p99 ${p99Alone.toFixed(1)} ms alone, ${p99Crowded.toFixed(1)} ms beside a dead one`);
-    // Encoding for the dead destination and the noise of a shared machine are milliseconds; being held up would be seconds.
-    expect(p99Crowded).toBeLessThanOrEqual(p99Alone * 1.05 + NOISE_MS);
+    const [p99Both, p99Half] = [percentile(latencies.both, 0.99), percentile(latencies.half, 0.99)];
+    console.log(`one dead of two: p99 ${p99Half.toFixed(1)} ms, ${p99Both.toFixed(1)} ms with both alive`);
+    // Being held up would be seconds.
+    expect(p99Half).toBeLessThanOrEqual(p99Both * 1.05 + NOISE_MS);
   });
 });
 
