@@ -1,13 +1,14 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { takeInventory } from '../sources/sysfs/inventory.ts';
+import { NodeReader, nodeFile } from '../sources/sysfs/node-file.ts';
 import { createSysfsSource } from '../sources/sysfs/source.ts';
+import { Sweep } from '../sources/sysfs/sweep.ts';
 import { findDevices, findFiles } from '../sources/sysfs/walk.ts';
 import { createVirtualHost } from '../sources/virtual/virtual-host.ts';
-import type { VirtualHost } from '../sources/virtual/virtual-host.ts';
 import { systemClock } from '../src/host.ts';
 import { silentLogger } from '../src/log.ts';
 import { closingLine, describeSummary, summarize } from './statistics.ts';
@@ -15,61 +16,136 @@ import { closingLine, describeSummary, summarize } from './statistics.ts';
 const WARM_UP_ROUNDS = 10;
 const ROUNDS = 41;
 
-/** A sweep over the files of the largest host: the source, the least a C program can do, and reading by path. */
+/**
+ * What the sysfs source costs on the largest host, beside the least a C program can do and beside reading by path, in two parts: the
+ * whole sweep of a virtual trn2.48xlarge, whose files are in memory; and as many reads of attributes of this machine's own kernel,
+ * because opening a file of a real sysfs costs far more than one in memory.
+ */
 export async function run(): Promise<void> {
-  // In memory, so that the file system under the virtual host costs little; sysfs has none at all.
   const directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'neuron-bench-'));
   try {
-    await using host = await createVirtualHost({ instanceType: 'trn2.48xlarge', seed: 1, directory, clock: systemClock });
-    host.step(60_000);
-    await compare(host, directory);
+    const files = await benchVirtualHost(directory);
+    await benchKernel(directory, files);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function compare(host: VirtualHost, directory: string): Promise<void> {
+/** Files to readings, the host at work between the rounds. Returns how many files a sweep has. */
+async function benchVirtualHost(directory: string): Promise<number> {
+  await using host = await createVirtualHost({ instanceType: 'trn2.48xlarge', seed: 1, directory, clock: systemClock, warmUpMs: 60_000 });
   await using source = createSysfsSource({
     host: host.host,
     logger: silentLogger,
     detail: { peaks: false, events: true },
     maxKeptFiles: 16_384,
   });
-  const sweep = (): Promise<unknown> => Promise.resolve(source.read(new Set(['neuron_hw_counters']), new AbortController().signal));
-  await sweep();
   const paths = filesOfSweep(host.host.sysRoot);
   await using peer = startPeer(paths, directory);
-  const samples = { source: [] as number[], c: [] as number[], readFileSync: [] as number[], readFileSyncUtf8: [] as number[] };
-  for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round += 1) {
-    host.step(1_000);
-    const times = {
-      source: await timed(sweep),
-      c: await peer.sweep(),
-      readFileSync: await timed(() => readByPath(paths, (path) => readFileSync(path).toString('latin1'))),
-      readFileSyncUtf8: await timed(() => readByPath(paths, (path) => readFileSync(path, 'utf8'))),
-    };
-    if (round < WARM_UP_ROUNDS) continue;
-    for (const name of ['source', 'c', 'readFileSync', 'readFileSyncUtf8'] as const) samples[name].push(times[name]);
-  }
-  report(paths.length, samples);
+  const samples = await rounds({
+    between: () => host.step(1_000),
+    ours: () => Promise.resolve(source.read(new Set(['neuron_hw_counters']), new AbortController().signal)),
+    paths,
+    peer,
+  });
+  report('sysfs/sweep', `files to readings, virtual trn2.48xlarge, ${paths.length} files in memory`, samples, { c: 0.5 });
+  return paths.length;
 }
 
-function report(
-  files: number,
-  samples: { readonly source: number[]; readonly c: number[]; readonly readFileSync: number[]; readonly readFileSyncUtf8: number[] },
-): void {
-  console.log(`sweep of a trn2.48xlarge: ${files} files, ${ROUNDS} rounds, all of them in every round, the host at work in between`);
-  console.log(describeSummary('source sysfs, files to readings', summarize(samples.source), 'ms'));
-  console.log(describeSummary('C, kept descriptors', summarize(samples.c), 'ms'));
-  console.log(describeSummary('readFileSync(path)', summarize(samples.readFileSync), 'ms'));
-  console.log(describeSummary("readFileSync(path, 'utf8')", summarize(samples.readFileSyncUtf8), 'ms'));
-  const sweep = { ours: summarize(samples.source).median, better: 'less' } as const;
-  console.log(closingLine({ measure: 'sysfs/sweep-vs-c', ...sweep, peer: summarize(samples.c).median, goal: 'ratio>=0.5' }));
-  const byPath = summarize(samples.readFileSync).median;
-  console.log(closingLine({ measure: 'sysfs/sweep-vs-readFileSync', ...sweep, peer: byPath, goal: 'ratio>=5' }));
-  // Node has a faster way for UTF-8 text; opening a file of a real sysfs costs more than one in memory, which weighs on both.
-  const asText = summarize(samples.readFileSyncUtf8).median;
-  console.log(closingLine({ measure: 'sysfs/sweep-vs-readFileSync-utf8', ...sweep, peer: asText, goal: 'ratio>=3' }));
+/** The source's own way to read a counter, on attributes of this kernel; some of them several times, to be as many. */
+async function benchKernel(directory: string, count: number): Promise<void> {
+  const found = numbersOfThisKernel();
+  if (found.length === 0) throw new Error('no attribute of this kernel is a plain number');
+  const paths = Array.from({ length: count }, (_, i) => found[i % found.length] ?? '');
+  await using peer = startPeer(paths, directory);
+  const files = paths.map((path) => nodeFile(path));
+  const reader = new NodeReader(count);
+  const samples = await rounds({
+    between: () => {},
+    ours: () => {
+      const sweep = new Sweep(reader, 0);
+      for (const file of files) sweep.count(file);
+    },
+    paths,
+    peer,
+  });
+  reader.releaseAll();
+  report('sysfs/kernel', `${count} reads of ${found.length} attributes of this kernel`, samples, { c: 0.5, readFileSync: 5 });
+}
+
+interface Contest {
+  readonly between: () => unknown;
+  readonly ours: () => unknown;
+  readonly paths: readonly string[];
+  readonly peer: Peer;
+}
+
+/** Milliseconds of each round. */
+interface Samples {
+  readonly ours: number[];
+  readonly c: number[];
+  readonly readFileSync: number[];
+  readonly readFileSyncUtf8: number[];
+}
+
+async function rounds({ between, ours, paths, peer }: Contest): Promise<Samples> {
+  const samples: Samples = { ours: [], c: [], readFileSync: [], readFileSyncUtf8: [] };
+  for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round += 1) {
+    between();
+    const times = [
+      [samples.ours, await timed(ours)],
+      [samples.c, await peer.sweep()],
+      [samples.readFileSync, await timed(() => readByPath(paths, (path) => readFileSync(path).toString('latin1')))],
+      [samples.readFileSyncUtf8, await timed(() => readByPath(paths, (path) => readFileSync(path, 'utf8')))],
+    ] as const;
+    if (round >= WARM_UP_ROUNDS) for (const [list, milliseconds] of times) list.push(milliseconds);
+  }
+  return samples;
+}
+
+/** `goals` are ratios; without one the line is for information. */
+function report(name: string, title: string, samples: Samples, goals: { readonly c: number; readonly readFileSync?: number }): void {
+  console.log(`${name}: ${title}, ${ROUNDS} rounds, all of them in every round`);
+  console.log(describeSummary('  this source', summarize(samples.ours), 'ms'));
+  console.log(describeSummary('  C, kept descriptors', summarize(samples.c), 'ms'));
+  console.log(describeSummary('  readFileSync(path)', summarize(samples.readFileSync), 'ms'));
+  console.log(describeSummary("  readFileSync(path, 'utf8')", summarize(samples.readFileSyncUtf8), 'ms'));
+  const line = (against: string, peer: readonly number[], goal: number | undefined): void =>
+    console.log(
+      closingLine({
+        measure: `${name}-vs-${against}`,
+        ours: summarize(samples.ours).median,
+        peer: summarize(peer).median,
+        better: 'less',
+        goal: goal === undefined ? 'none' : `ratio>=${goal}`,
+      }),
+    );
+  line('c', samples.c, goals.c);
+  line('readFileSync', samples.readFileSync, goals.readFileSync);
+  line('readFileSync-utf8', samples.readFileSyncUtf8, undefined);
+}
+
+/** Attributes below these directories are cheap to read and change nothing. */
+const KERNEL_DIRECTORIES = ['/sys/block', '/sys/class/net', '/sys/kernel/mm', '/sys/module'];
+const MAX_KERNEL_FILES = 2_000;
+
+function numbersOfThisKernel(): readonly string[] {
+  const numbers: string[] = [];
+  for (const directory of KERNEL_DIRECTORIES) {
+    if (!existsSync(directory)) continue;
+    // Entries of /sys/block and /sys/class are links: one step further down are the attributes.
+    const roots = [directory, ...readdirSync(directory).map((name) => realpathSync(join(directory, name)))];
+    for (const path of roots) for (const file of findFiles({ index: 0, path })) if (isNumber(file.path)) numbers.push(file.path);
+  }
+  return [...new Set(numbers)].slice(0, MAX_KERNEL_FILES);
+}
+
+function isNumber(path: string): boolean {
+  try {
+    return /^\d{1,15}\n$/.test(readFileSync(path, 'latin1'));
+  } catch {
+    return false;
+  }
 }
 
 async function timed(work: () => unknown): Promise<number> {
