@@ -13,6 +13,7 @@ export const PEER_NAMES = [
   'node-exporter',
   'python',
   'strace',
+  'libfaketime',
   'systemd-analyze',
 ] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
@@ -40,6 +41,9 @@ const DEBIAN_PROGRAMS = {
   'node-exporter': { package: 'prometheus-node-exporter', program: 'prometheus-node-exporter' },
   strace: { package: 'strace', program: 'strace' },
 } as const;
+
+/** A library to be preloaded. Debian keeps it in a folder of the machine's architecture. */
+const FAKETIME = { package: 'libfaketime', library: 'faketime/libfaketimeMT.so.1' } as const;
 
 interface GoProgram {
   /** Module below `test/e2e/`. */
@@ -82,6 +86,8 @@ function preparePeer(name: PeerName, log: (line: string) => void): string {
       return goProgram(GO_PROGRAMS[name], log);
     case 'python':
       return pythonEnvironment(log);
+    case 'libfaketime':
+      return debianLibrary(log);
     case 'systemd-analyze':
       return programInPath(name);
     case 'prometheus':
@@ -100,6 +106,8 @@ function remedyFor(name: PeerName): string {
       return 'install Go 1.26 or newer; its module proxy must be reachable';
     case 'python':
       return 'install Python 3.9 or newer with venv and pip (Debian: apt-get install python3-venv)';
+    case 'libfaketime':
+      return `apt-get install --no-install-recommends ${FAKETIME.package}`;
     case 'systemd-analyze':
       return 'put systemd-analyze into PATH (Debian: apt-get install systemd)';
     case 'prometheus':
@@ -133,28 +141,42 @@ function pythonEnvironment(log: (line: string) => void): string {
   });
 }
 
-/** Debian's own build from PATH, or unpacked from the package with an apt state of our own. */
+/** Debian's own build from PATH, or unpacked from the package. */
 function debianProgram(wanted: { readonly package: string; readonly program: string }, log: (line: string) => void): string {
   const installed = findInPath(wanted.program);
   if (installed !== undefined) return installed;
-  const unpacked = join(peersFolder, 'debian');
-  const program = join(unpacked, 'usr/bin', wanted.program);
-  if (existsSync(program)) return program;
+  const program = join(peersFolder, 'debian/usr/bin', wanted.program);
+  if (!existsSync(program)) unpackDebian(wanted.package, log);
+  if (!existsSync(program)) throw new Error(`${wanted.package} has no ${wanted.program}`);
+  return program;
+}
 
-  log(`downloading Debian's package ${wanted.package}`);
+function debianLibrary(log: (line: string) => void): string {
+  const find = (prefix: string): string | undefined => {
+    const folders = existsSync(join(prefix, 'usr/lib')) ? readdirSync(join(prefix, 'usr/lib')) : [];
+    return folders.map((folder) => join(prefix, 'usr/lib', folder, FAKETIME.library)).find((path) => existsSync(path));
+  };
+  const unpacked = join(peersFolder, 'debian');
+  if (find('/') === undefined && find(unpacked) === undefined) unpackDebian(FAKETIME.package, log);
+  const library = find('/') ?? find(unpacked);
+  if (library === undefined) throw new Error(`${FAKETIME.package} has no ${FAKETIME.library}`);
+  return library;
+}
+
+/** Unpacks a package into `.peers/debian`, with an apt state of our own. */
+function unpackDebian(name: string, log: (line: string) => void): void {
+  log(`downloading Debian's package ${name}`);
   const apt = join(peersFolder, 'apt');
   const lists = join(apt, 'lists');
   mkdirSync(join(lists, 'partial'), { recursive: true });
   mkdirSync(join(apt, 'archives/partial'), { recursive: true });
   const state = ['-o', `Dir::State::Lists=${lists}`, '-o', `Dir::Cache=${apt}`, '-o', 'APT::Sandbox::User=root'];
   if (!readdirSync(lists).some((file) => file.includes('Packages'))) run('apt-get', [...state, '-q', 'update']);
-  run('apt-get', [...state, '-q', 'download', wanted.package], { cwd: apt });
-  const archive = readdirSync(apt).find((file) => file.startsWith(`${wanted.package}_`) && file.endsWith('.deb'));
-  if (archive === undefined) throw new Error(`apt-get downloaded no ${wanted.package}`);
-  run('dpkg-deb', ['-x', join(apt, archive), unpacked]);
+  run('apt-get', [...state, '-q', 'download', name], { cwd: apt });
+  const archive = readdirSync(apt).find((file) => file.startsWith(`${name}_`) && file.endsWith('.deb'));
+  if (archive === undefined) throw new Error(`apt-get downloaded no ${name}`);
+  run('dpkg-deb', ['-x', join(apt, archive), join(peersFolder, 'debian')]);
   rmSync(join(apt, archive));
-  if (!existsSync(program)) throw new Error(`${wanted.package} has no ${wanted.program}`);
-  return program;
 }
 
 /** Runs `make` unless `product` was made for the same `key` before. */
