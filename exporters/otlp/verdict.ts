@@ -109,8 +109,12 @@ function protobufPartialSuccess(body: Buffer): { rejected: number; message: stri
 
 function jsonPartialSuccess(body: Buffer): { rejected: number; message: string } {
   const partialSuccess = fieldOf(parseJson(body), 'partialSuccess');
-  // 64-bit integers come as numbers or as strings.
-  return { rejected: Number(fieldOf(partialSuccess, 'rejectedDataPoints') ?? 0), message: textOf(partialSuccess, 'errorMessage') };
+  // 64-bit integers come as numbers or as strings; anything else would be the receiver's fault and says nothing.
+  const rejected = fieldOf(partialSuccess, 'rejectedDataPoints');
+  return {
+    rejected: typeof rejected === 'string' || typeof rejected === 'number' ? Number(rejected) : 0,
+    message: textOf(partialSuccess, 'errorMessage'),
+  };
 }
 
 function isJson(contentType: string | undefined): boolean {
