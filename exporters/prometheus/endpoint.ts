@@ -41,6 +41,8 @@ export interface PrometheusExporter extends PullExporter {
 }
 
 export interface EndpointOptions extends ExpositionOptions {
+  /** Name of this exporter in logs and self-metrics; `prometheus` when absent. */
+  readonly id?: string;
   readonly listen: readonly ListenAddress[];
   readonly telemetryPath: string;
   readonly anyPath: boolean;
@@ -62,7 +64,7 @@ export function createEndpoint(options: EndpointOptions, services: PrometheusSer
   });
   return {
     kind: 'pull',
-    id: 'prometheus',
+    id: options.id ?? 'prometheus',
     get addresses() {
       return server.addresses;
     },

@@ -8,6 +8,8 @@ export type { PrometheusExporter, PrometheusServices } from './endpoint.ts';
 
 /** `exporters.prometheus` of the configuration. */
 export interface PrometheusOptions extends ExpositionOptions {
+  /** Name of this exporter in logs and self-metrics; `prometheus` when absent. */
+  readonly id?: string;
   /** `HOST:PORT`, `[IPV6]:PORT` or `:PORT`; `127.0.0.1:9464` when absent. */
   readonly listen?: readonly string[];
   /** `/metrics` when absent. */

@@ -63,7 +63,7 @@ export class BcryptThread {
   #start(): Worker {
     const worker = new Worker(workerFile(), {
       workerData: BCRYPT_WORKER,
-      resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
       // Neither signals nor output are this thread's business.
       env: {},
       execArgv: [],

@@ -1,8 +1,14 @@
 import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../../../src/host.ts';
 
 /** Connections of one endpoint kept open at most. */
 export const MAX_CONNECTIONS = 128;
+/** More than that may be there for a moment, so that a scraper in the middle of a crowd gets to say what it wants. */
+export const CROWD = 512;
+const CROWD_MS = 100;
 
+/** A client that connects has something to say by then. */
+const FIRST_WORD_MS = 5_000;
 /** A connection on which nothing moved for so long is closed: longer than the scrape intervals in use, so that scrapers keep theirs. */
 const SILENT_CONNECTION_MS = 90_000;
 
@@ -15,43 +21,57 @@ interface Connection {
 }
 
 /**
- * Bounds the open connections. When all places are taken, the connection that has been without a request for the longest time makes
- * room, so that idle or dawdling clients cannot lock a scraper out; when all are at work, the newcomer is turned away.
+ * Bounds the open connections. When there are too many, some make room: those whose clients still have said nothing, then those that
+ * have been without a request for the longest time. So neither idle nor dawdling clients can lock a scraper out.
  */
 export class Connections {
-  readonly #limit: number;
+  readonly limit: number;
+  readonly #clock: Clock;
+  /** Clients that have said nothing yet, and since when; thousands may come in a second, so there is no more to them than this. */
+  readonly #silent = new Map<Socket, number>();
   /** The one that has waited longest comes first. */
-  readonly #open = new Map<string, Connection>();
+  readonly #speaking = new Map<string, Connection>();
+  #sweep: Timer | undefined;
+  #trim: Timer | undefined;
 
-  constructor(limit: number = MAX_CONNECTIONS) {
-    this.#limit = limit;
+  constructor(clock: Clock, limit: number = MAX_CONNECTIONS) {
+    this.#clock = clock;
+    this.limit = limit;
   }
 
   get size(): number {
-    return this.#open.size;
+    return this.#silent.size + this.#speaking.size;
   }
 
   /** False when there was no place; the socket is gone then. */
   admit(socket: Socket): boolean {
-    if (this.#open.size >= this.#limit && !this.#evict()) {
+    if (this.size >= this.limit + CROWD && !this.#evict()) {
       socket.destroy();
       return false;
     }
+    if (this.size >= this.limit) this.#trim ??= this.#clock.setTimer(() => this.#makeRoom(), CROWD_MS, { background: true });
+    this.#silent.set(socket, this.#clock.monotonicMs());
+    socket.on('error', destroy).once('close', this.#forget);
+    this.#sweep ??= this.#clock.setTimer(() => this.#endSilence(), FIRST_WORD_MS, { background: true });
+    return true;
+  }
+
+  /** The client has begun to speak; from here on the deadlines of its requests apply. */
+  spoke(socket: Socket): void {
+    if (!this.#silent.delete(socket)) return;
     const key = keyOf(socket);
     const connection = { socket, requests: 0 };
-    this.#open.set(key, connection);
+    this.#speaking.set(key, connection);
     socket.once('close', () => {
-      if (this.#open.get(key) === connection) this.#open.delete(key);
+      if (this.#speaking.get(key) === connection) this.#speaking.delete(key);
     });
-    socket.on('error', () => socket.destroy());
-    socket.setTimeout(SILENT_CONNECTION_MS, () => socket.destroy());
-    return true;
+    socket.setTimeout(SILENT_CONNECTION_MS, destroy);
   }
 
   /** A request began on a connection; the returned function ends it. */
   begin(socket: ConnectionKey): () => void {
     const key = keyOf(socket);
-    const connection = this.#open.get(key);
+    const connection = this.#speaking.get(key);
     if (connection === undefined) return () => {};
     connection.requests += 1;
     let ended = false;
@@ -60,22 +80,60 @@ export class Connections {
       ended = true;
       connection.requests -= 1;
       // To the end of the line: it has worked just now.
-      if (this.#open.get(key) === connection && this.#open.delete(key)) this.#open.set(key, connection);
+      if (this.#speaking.get(key) === connection && this.#speaking.delete(key)) this.#speaking.set(key, connection);
     };
   }
 
   closeAll(): void {
-    for (const { socket } of this.#open.values()) socket.destroy();
+    this.#sweep?.[Symbol.dispose]();
+    this.#trim?.[Symbol.dispose]();
+    for (const socket of this.#silent.keys()) socket.destroy();
+    for (const { socket } of this.#speaking.values()) socket.destroy();
   }
 
+  #makeRoom(): void {
+    this.#trim = undefined;
+    while (this.size > this.limit && this.#evict());
+  }
+
+  /** The oldest that had time to speak and did not, else the longest idle one, else the oldest that had no time yet. */
   #evict(): boolean {
-    for (const [key, { socket, requests }] of this.#open) {
+    const [oldest, sinceMs = 0] = this.#silent.entries().next().value ?? [];
+    if (oldest !== undefined && this.#clock.monotonicMs() - sinceMs >= CROWD_MS) return this.#end(oldest);
+    for (const [key, { socket, requests }] of this.#speaking) {
       if (requests > 0) continue;
       socket.destroy();
-      return this.#open.delete(key);
+      return this.#speaking.delete(key);
     }
-    return false;
+    return oldest !== undefined && this.#end(oldest);
   }
+
+  #end(silent: Socket): boolean {
+    silent.destroy();
+    return this.#silent.delete(silent);
+  }
+
+  #endSilence(): void {
+    this.#sweep = undefined;
+    const nowMs = this.#clock.monotonicMs();
+    let oldestMs: number | undefined;
+    for (const [socket, sinceMs] of this.#silent) {
+      if (nowMs - sinceMs >= FIRST_WORD_MS) socket.destroy();
+      else oldestMs ??= sinceMs;
+    }
+    if (oldestMs === undefined) return;
+    this.#sweep = this.#clock.setTimer(() => this.#endSilence(), oldestMs + FIRST_WORD_MS - nowMs, { background: true });
+  }
+
+  /** One function for all sockets; Node calls it with the socket as `this`. */
+  readonly #forget = ((silent: Map<Socket, number>) =>
+    function forget(this: Socket): void {
+      silent.delete(this);
+    })(this.#silent);
+}
+
+function destroy(this: Socket): void {
+  this.destroy();
 }
 
 function keyOf({ remoteAddress, remotePort, localPort }: ConnectionKey): string {

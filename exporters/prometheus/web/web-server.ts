@@ -9,7 +9,7 @@ import type { Clock } from '../../../src/host.ts';
 import type { Logger } from '../../../src/log.ts';
 import { refuse } from '../answers.ts';
 import type { Request, Response } from '../answers.ts';
-import { Connections, MAX_CONNECTIONS } from './connections.ts';
+import { CROWD, Connections, MAX_CONNECTIONS } from './connections.ts';
 import { formatListenAddress, isLoopback } from './listen-address.ts';
 import type { ListenAddress } from './listen-address.ts';
 import { TlsAcceptor } from './tls-acceptor.ts';
@@ -61,9 +61,11 @@ export class WebServer {
   constructor(options: WebServerOptions) {
     this.#options = options;
     this.#policy = options.policy ?? OPEN_POLICY;
-    this.#connections = new Connections(options.maxConnections ?? MAX_CONNECTIONS);
+    this.#connections = new Connections(options.clock, options.maxConnections ?? MAX_CONNECTIONS);
     this.#http = createServer({ ...HTTP_LIMITS }, (request, response) => void this.#onRequest(request, response));
     this.#http.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION;
+    // Node would go on answering what was sent in one breath with the last request.
+    this.#http.on('dropRequest', (_request, socket) => socket.destroy());
   }
 
   /** Where it listens, ports as they were assigned; empty before `start`. */
@@ -85,7 +87,12 @@ export class WebServer {
     if ('error' in state) throw state.error;
     await this.#prepare(state.config);
     try {
-      for (const address of this.#options.listen) this.#listeners.push(await listen(address, (socket) => this.#onConnection(socket)));
+      for (const address of this.#options.listen) {
+        const listener = await listen(address, (socket) => this.#onConnection(socket));
+        // What is beyond that is dropped before it becomes an object.
+        listener.maxConnections = this.#connections.limit + 2 * CROWD;
+        this.#listeners.push(listener);
+      }
     } catch (thrown) {
       await this[Symbol.asyncDispose]();
       throw thrown;
@@ -123,10 +130,20 @@ export class WebServer {
     await Promise.all(closed);
   }
 
+  /** A connection costs no parser and no handshake before its client has said something. */
   #onConnection(socket: Socket): void {
     if (!this.#connections.admit(socket)) return;
-    if (this.#tls === undefined) this.#http.emit('connection', socket);
-    else this.#tls.accept(socket);
+    socket.once('data', (first: Buffer) => {
+      socket.pause();
+      socket.unshift(first);
+      this.#connections.spoke(socket);
+      if (this.#tls !== undefined) {
+        this.#tls.accept(socket);
+        return;
+      }
+      this.#http.emit('connection', socket);
+      socket.resume();
+    });
   }
 
   #onTlsConnection(socket: TLSSocket): void {

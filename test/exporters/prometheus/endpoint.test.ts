@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
@@ -176,8 +177,13 @@ describe('limits', () => {
   it('keep idle connections from locking scrapers out', async () => {
     await using endpoint = await startEndpoint();
     const idle = Array.from({ length: 300 }, () => connect({ host: '127.0.0.1', port: endpoint.port }).on('error', () => {}));
-    await expect.poll(() => idle.filter((socket) => socket.destroyed || socket.readableEnded).length).toBeGreaterThanOrEqual(300 - 128);
+    await Promise.all(idle.map((socket) => once(socket, 'connect')));
+    expect((await endpoint.get('/metrics')).status).toBe(200);
+    const ended = idle.map((socket) => once(socket, 'close'));
+    for (const socket of idle) socket.resume();
+    await expect.poll(() => endpoint.clock.advance(100).then(() => idle.filter((socket) => socket.readableEnded).length)).toBe(300 - 128);
     expect((await endpoint.get('/metrics')).status).toBe(200);
     for (const socket of idle) socket.destroy();
+    await Promise.all(ended);
   });
 });
