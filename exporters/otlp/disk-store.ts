@@ -39,7 +39,7 @@ export class DiskStore {
     if (nowMs - this.#triedAtMs < REOPEN_AFTER_MS) return undefined;
     this.#triedAtMs = nowMs;
     await files.makeDirectory(directory);
-    this.#lock ??= await lockDirectory(directory, clock.nowMs());
+    this.#lock ??= await lockDirectory(directory);
     if (this.#lock === undefined) throw new AgentError('export_retryable', 'otlp', 'queue folder belongs to another process');
     this.#log = await SegmentLog.open(this.#options);
     return this.#log;

@@ -1,10 +1,9 @@
-import { open, rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { errnoName } from '../../src/file-error.ts';
 
-const STEALING_TIMEOUT_MS = 10_000;
 /** `sun_path` of unix(7), its closing zero aside. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
@@ -18,11 +17,11 @@ export interface DirectoryLock {
  * kernel ends it with the process, and any process that sees the folder can ask whether it is alive, whatever its pid or network
  * namespace, where a pid in a file would mean nothing. Rejects with the operating system's error when the folder cannot be used.
  */
-export async function lockDirectory(directory: string, nowMs: number): Promise<DirectoryLock | undefined> {
+export async function lockDirectory(directory: string): Promise<DirectoryLock | undefined> {
   const path = join(directory, 'lock');
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
     throw new Error(`path of the queue's lock is longer than ${MAX_SOCKET_PATH_BYTES} bytes`);
-  const server = (await listen(path)) ?? (await steal(directory, path, nowMs));
+  const server = (await listen(path)) ?? (await steal(directory, path));
   if (server === undefined) return undefined;
   return {
     async [Symbol.asyncDispose]() {
@@ -32,31 +31,28 @@ export async function lockDirectory(directory: string, nowMs: number): Promise<D
   };
 }
 
-/** Replaces the socket of a process that is gone. One at a time: two would each remove the other's new socket. */
-async function steal(directory: string, path: string, nowMs: number): Promise<Server | undefined> {
-  const marker = join(directory, 'lock.stealing');
-  if (!(await createMarker(marker, nowMs))) return undefined;
+/**
+ * Replaces the socket of a process that is gone. One at a time: two would each remove the other's new socket. Whoever is at it holds a
+ * socket of its own meanwhile, so that a process killed in this very moment leaves nothing behind that the next one has to wait for.
+ */
+async function steal(directory: string, path: string): Promise<Server | undefined> {
+  const marker = await holdMarker(join(directory, 'take'));
+  if (marker === undefined) return undefined;
   try {
     if (await answers(path)) return undefined;
     await rm(path, { force: true });
     return await listen(path);
   } finally {
-    await rm(marker, { force: true });
+    await new Promise((resolve) => marker.close(resolve));
   }
 }
 
-/** False when someone else is at it; a marker left behind by a crash is removed for the next attempt. */
-async function createMarker(marker: string, nowMs: number): Promise<boolean> {
-  try {
-    const file = await open(marker, 'wx', 0o600);
-    await file.close();
-    return true;
-  } catch (thrown) {
-    if (errnoName(thrown) !== 'EEXIST') throw thrown;
-    const { mtimeMs } = await stat(marker);
-    if (nowMs - mtimeMs > STEALING_TIMEOUT_MS) await rm(marker, { force: true });
-    return false;
-  }
+/** Undefined when someone else is at it. */
+async function holdMarker(path: string): Promise<Server | undefined> {
+  const held = await listen(path);
+  if (held !== undefined || (await answers(path))) return held;
+  await rm(path, { force: true });
+  return await listen(path);
 }
 
 /** Undefined when the path is taken. */

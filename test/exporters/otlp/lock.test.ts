@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -20,14 +20,22 @@ afterEach(() => {
 });
 
 function lock(path = directory): Promise<DirectoryLock | undefined> {
-  return lockDirectory(path, Date.now());
+  return lockDirectory(path);
 }
 
 /** A process that takes the lock, says so, and then does nothing. */
 async function holder() {
   const script = `const { lockDirectory } = await import(${JSON.stringify(LOCK_MODULE)});
-    await lockDirectory(${JSON.stringify(directory)}, Date.now()); console.log('locked'); setInterval(() => {}, 1000);`;
+    await lockDirectory(${JSON.stringify(directory)}); console.log('locked'); setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  return child;
+}
+
+/** A process that listens on a socket. */
+async function listener(path: string) {
+  const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => console.log('listening'));`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   return child;
 }
@@ -66,15 +74,26 @@ describe('lockDirectory', () => {
     await held[0]?.[Symbol.asyncDispose]();
   });
 
-  it('does not wait for ever for a process that died while it took over', async () => {
+  it('does not wait for a process that was killed while it took over', async () => {
+    for (const child of [await holder(), await listener(join(directory, 'take'))]) {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    expect(readdirSync(directory).toSorted()).toEqual(['lock', 'take']);
+    const next = await lock();
+    expect(next).toBeDefined();
+    expect(readdirSync(directory)).toEqual(['lock']);
+    await next?.[Symbol.asyncDispose]();
+  });
+
+  it('leaves a process alone that is taking over', async () => {
     const child = await holder();
     child.kill('SIGKILL');
     await once(child, 'exit');
-    const marker = join(directory, 'lock.stealing');
-    writeFileSync(marker, '');
+    const other = await listener(join(directory, 'take'));
     expect(await lock()).toBeUndefined();
-    utimesSync(marker, new Date(0), new Date(0));
-    expect(await lock()).toBeUndefined();
+    other.kill('SIGKILL');
+    await once(other, 'exit');
     const next = await lock();
     expect(next).toBeDefined();
     await next?.[Symbol.asyncDispose]();
