@@ -25,8 +25,12 @@ const MAX_BUNDLE_BYTES = 2_000_000;
 
 const version = packageVersion();
 const { metafile, outputFiles } = await build({
-  // The datastore's worker thread is a file of its own: it must not load the agent to be started.
-  entryPoints: { 'neuron-otel': join(root, 'src/main.ts'), 'nds-worker': join(root, 'sources/nds/worker.ts') },
+  // Worker threads are files of their own: they must not load the agent to be started.
+  entryPoints: {
+    'neuron-otel': join(root, 'src/main.ts'),
+    'nds-worker': join(root, 'sources/nds/worker.ts'),
+    'bcrypt-worker': join(root, 'exporters/prometheus/web/bcrypt-worker.ts'),
+  },
   absWorkingDir: root,
   outdir: outputFolder,
   outExtension: { '.js': '.cjs' },
@@ -45,8 +49,6 @@ const { metafile, outputFiles } = await build({
   metafile: true,
   write: false,
   logLevel: 'warning',
-  // Guarded by a test for `__filename`, which the bundle has.
-  logOverride: { 'empty-import-meta': 'silent' },
 });
 writeOutput();
 report();

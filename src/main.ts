@@ -1,5 +1,4 @@
 import { setFlagsFromString } from 'node:v8';
-import { isMainThread } from 'node:worker_threads';
 import { runCli } from './cli/program.ts';
 import { EXIT } from './errors.ts';
 import { systemHost } from './host.ts';
@@ -38,5 +37,4 @@ async function main(): Promise<void> {
   setTimeout(() => process.exit(), 1_000).unref();
 }
 
-// The bundle is also the program of the thread that computes bcrypt (exporters/prometheus/web/bcrypt-worker.ts).
-if (isMainThread) void main();
+void main();

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock, Timer } from '../../../src/host.ts';
-import { BCRYPT_WORKER } from './bcrypt-worker.ts';
 import type { BcryptAnswer, BcryptTask } from './bcrypt-worker.ts';
 
 /** Passwords waiting for their turn; more are turned away, since an answer would come too late to be of use. */
@@ -62,7 +63,7 @@ export class BcryptThread {
 
   #start(): Worker {
     const worker = new Worker(workerFile(), {
-      workerData: BCRYPT_WORKER,
+      name: 'bcrypt',
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
       // Neither signals nor output are this thread's business.
       env: {},
@@ -97,7 +98,9 @@ export class BcryptThread {
   }
 }
 
-/** This file's neighbour when run from source; the bundle itself, which contains it, when bundled. */
-function workerFile(): string | URL {
-  return typeof __filename === 'string' ? __filename : new URL('bcrypt-worker.ts', import.meta.url);
+/** Next to this file in the source tree, next to the bundle when bundled. */
+function workerFile(): string {
+  const folder = import.meta.dirname;
+  const source = join(folder, 'bcrypt-worker.ts');
+  return existsSync(source) ? source : join(folder, 'bcrypt-worker.cjs');
 }

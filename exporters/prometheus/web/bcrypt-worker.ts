@@ -1,4 +1,5 @@
-import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import { compareSync } from 'bcryptjs';
 
 /** One password to check; the answer carries the same id. */
@@ -13,14 +14,14 @@ export interface BcryptAnswer {
   readonly isMatch: boolean;
 }
 
-/** `workerData` of the thread that computes bcrypt hashes. */
-export const BCRYPT_WORKER = 'neuron-otel bcrypt';
+/** Entry of the thread that computes bcrypt hashes. */
+if (parentPort !== null) serve(parentPort);
 
-// The bundle is one file: the same file is the program of the main thread and of this one.
-if (!isMainThread && workerData === BCRYPT_WORKER) {
-  const port = parentPort;
-  port?.on('message', ({ id, password, hash }: BcryptTask) => {
-    port.postMessage({ id, isMatch: matches(password, hash) } satisfies BcryptAnswer);
+function serve(port: MessagePort): void {
+  port.on('message', ({ id, password, hash }: BcryptTask) => {
+    const answer: BcryptAnswer = { id, isMatch: matches(password, hash) };
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread, not a window
+    port.postMessage(answer);
   });
 }
 
