@@ -44,7 +44,7 @@ async function deliverThrough(
   const config = folder.file('config.json');
   const otlp = { metrics_endpoint: server.url, protocol: 'http/json', queue: { directory: queue } };
   writeFileSync(config, JSON.stringify(agentConfig({ exporters: { otlp } })));
-  const [command = '', ...args] = [...prefix, process.execPath, PROGRAMS.sources, '-c', config];
+  const [command, ...args] = [...prefix, process.execPath, PROGRAMS.sources, '-c', config];
   await using agent = new RunningProcess('neuron-otel', command, args);
   for (const line of records()) {
     agent.stdin.write(`${line}\n`);
