@@ -44,7 +44,9 @@ export class RawClient {
         received += length;
         const isLast =
           isChunked && this.#buffer.subarray(Math.max(0, length - LAST_CHUNK.length), length).toString('latin1') === LAST_CHUNK;
-        if (isLast || received >= bodyBytes) resolve(received);
+        if (!isLast && received < bodyBytes) return;
+        this.#socket.off('error', reject);
+        resolve(received);
       };
       this.#socket.once('error', reject);
       this.#socket.write(REQUEST);

@@ -1,6 +1,8 @@
 import { promisify } from 'node:util';
 import { constants, gzip, zstdCompress } from 'node:zlib';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import { withDeadline } from '../../src/deadline.ts';
+import { AgentError } from '../../src/errors.ts';
 import type { Clock } from '../../src/host.ts';
 import type { EscapingScheme } from './escaping.ts';
 import type { ContentEncoding, PageFormat } from './negotiation.ts';
@@ -33,6 +35,10 @@ export interface PagesOptions {
 
 /** While no new cycle comes, what the page says about the agent itself, and points that ran out, are at most this old. */
 const MAX_PAGE_AGE_MS = 1_000;
+/** A collection that takes longer is given up; Prometheus' own default timeout is as long. */
+const COLLECT_DEADLINE_MS = 10_000;
+/** What was needed for a format that nobody has asked for since is dropped. */
+const UNUSED_AFTER_MS = 600_000;
 /** Pages of selected groups kept for one generation. */
 const MAX_SELECTED_PAGES = 8;
 
@@ -94,6 +100,7 @@ export class Pages {
   readonly #expositions = new Map<EscapingScheme, Exposition>();
   readonly #encoders = new Map<string, PageEncoder>();
   readonly #lastPages = new Map<string, Page>();
+  readonly #lastUsedMs = new Map<string, number>();
   #snapshot: Snapshot | undefined;
 
   constructor(options: PagesOptions) {
@@ -120,11 +127,32 @@ export class Pages {
     if (last?.generation === generation && nowMs - last.takenAtMs < MAX_PAGE_AGE_MS) return last;
     const snapshot = { generation, takenAtMs: nowMs, collection: this.#collect(), pages: new Map<string, Promise<Page>>() };
     this.#snapshot = snapshot;
+    this.#dropUnused(nowMs);
     return snapshot;
   }
 
+  #dropUnused(nowMs: number): void {
+    for (const [key, usedMs] of this.#lastUsedMs) {
+      if (nowMs - usedMs < UNUSED_AFTER_MS) continue;
+      this.#lastUsedMs.delete(key);
+      this.#encoders.delete(key);
+      this.#lastPages.delete(key);
+    }
+    for (const escaping of this.#expositions.keys()) {
+      if (![...this.#lastUsedMs.keys()].some((key) => key.endsWith(` ${escaping}`))) this.#expositions.delete(escaping);
+    }
+  }
+
   async #collect(): Promise<readonly ResourceMetrics[]> {
-    return await this.#options.collect();
+    const { collect, clock } = this.#options;
+    const collected = collect();
+    const isInTime = await withDeadline(
+      clock,
+      collected.then(() => {}),
+      COLLECT_DEADLINE_MS,
+    );
+    if (!isInTime) throw new AgentError('source_timeout', 'prometheus', `no collection within ${COLLECT_DEADLINE_MS / 1000} s`);
+    return collected;
   }
 
   /** A page that failed leaves nothing behind that the next one builds on. */
@@ -169,6 +197,7 @@ export class Pages {
 
   #encoder(format: PageFormat, escaping: EscapingScheme): PageEncoder {
     const key = `${format} ${escaping}`;
+    this.#lastUsedMs.set(key, this.#options.clock.monotonicMs());
     let encoder = this.#encoders.get(key);
     if (encoder === undefined) this.#encoders.set(key, (encoder = this.#options.newEncoder(format)));
     return encoder;

@@ -1,6 +1,8 @@
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { newExposition } from '../../../exporters/prometheus/expositions.ts';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { PageFormat } from '../../../exporters/prometheus/negotiation.ts';
 import { Pages } from '../../../exporters/prometheus/pages.ts';
 import type { Page, PageRequest } from '../../../exporters/prometheus/pages.ts';
 import { TextPageEncoder } from '../../../exporters/prometheus/text.ts';
@@ -9,22 +11,27 @@ import { TEST_METRICS, cycle, testStore } from '../../support/metrics.ts';
 
 const REQUEST: PageRequest = { format: 'text', escaping: 'underscores', selection: undefined };
 
-function pagesOf() {
+function pagesOf(collect?: () => Promise<readonly ResourceMetrics[]>) {
   const store = testStore();
+  const clock = new ManualClock();
+  const encoders: PageFormat[] = [];
   const conflicts: (readonly string[])[] = [];
   const pages = new Pages({
-    collect: () => Promise.resolve(store.collect()),
+    collect: collect ?? (() => Promise.resolve(store.collect())),
     generation: () => store.sequence,
-    clock: new ManualClock(),
+    clock,
     newExposition: (escaping) => newExposition(escaping, { targetInfo: false }),
-    newEncoder: () => new TextPageEncoder('text'),
+    newEncoder: (format) => {
+      encoders.push(format);
+      return new TextPageEncoder('text');
+    },
     onConflicts: (found) => conflicts.push(found),
   });
   const next = (value: number): Promise<Page> => {
     store.apply(cycle(1), (recorder) => recorder.set(TEST_METRICS.memory, value, { core: 0 }));
     return pages.page(REQUEST);
   };
-  return { pages, next, conflicts };
+  return { pages, next, conflicts, clock, encoders };
 }
 
 function text(page: Page): string {
@@ -78,4 +85,22 @@ describe('memory of pages', () => {
     expect(text(page)).toBe(shown);
     second();
   });
+});
+
+it('a collection that does not end is given up', async () => {
+  const { pages, clock } = pagesOf(() => new Promise(() => {}));
+  const page = pages.page(REQUEST);
+  await Promise.all([expect(page).rejects.toMatchObject({ code: 'source_timeout' }), clock.advance(10_000)]);
+});
+
+it('what nobody asks for any more is dropped', async () => {
+  const { pages, next, clock, encoders } = pagesOf();
+  await pages.page({ ...REQUEST, format: 'openmetrics' });
+  for (let minute = 1; minute <= 11; minute += 1) {
+    await clock.advance(60_000);
+    await next(minute);
+  }
+  expect(encoders).toEqual(['openmetrics', 'text']);
+  await pages.page({ ...REQUEST, format: 'openmetrics' });
+  expect(encoders).toEqual(['openmetrics', 'text', 'openmetrics']);
 });
