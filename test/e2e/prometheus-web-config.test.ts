@@ -92,7 +92,12 @@ async function behaviourOf(program: 'exporter-toolkit' | 'node-exporter', file: 
     const state = await Promise.race([ended, new Promise<'waiting'>((resolve) => setTimeout(resolve, 20, 'waiting'))]);
     if (state === 'ended') return 'does not start';
   }
-  return await answers(port);
+  const outcomes = await answers(port);
+  // They open the port before they look at the file, and leave when it is bad: a port that was open for a moment is no start.
+  const refusesAll = Object.values(outcomes).every((outcome) => outcome === 'refused');
+  const left =
+    refusesAll && (await Promise.race([ended, new Promise<'running'>((resolve) => setTimeout(resolve, 1_500, 'running'))])) === 'ended';
+  return left ? 'does not start' : outcomes;
 }
 
 async function answers(port: number): Promise<Readonly<Record<string, number | 'refused'>>> {
