@@ -96,50 +96,72 @@ describe('a real Prometheus scrapes the endpoint', () => {
   });
 });
 
-describe("the AWS dashboard's expressions", () => {
-  const EXPRESSIONS = [
-    'instance_info',
-    'count(instance_info)',
-    'sum (system_vcpu_count)',
-    'avg(sum by (instance_id) (system_vcpu_usage_ratio))',
-    'avg(system_memory_used_bytes / system_memory_total_bytes)',
-    'avg(system_memory_used_bytes)',
-    'count(neuroncore_utilization_ratio > 0)',
-    'avg(neuroncore_utilization_ratio)',
-    'avg by (neuroncore) (neuroncore_utilization_ratio)',
-    'sum(rate(execution_status_total{status_type="completed"}[1m]))',
-    'sum(rate(execution_status_total{status_type!="completed"}[1m]))',
-    'avg by (percentile) (execution_latency_seconds)',
-    'avg by (usage_type) (neuron_runtime_vcpu_usage_ratio)',
-    'avg by (usage_type) (system_vcpu_usage_ratio)',
-    'avg by (memory_location) (sum by (instance_id, memory_location) (neuron_runtime_memory_used_bytes))',
-  ];
+/** Expressions of the Grafana dashboard that AWS ships with neuron-monitor. */
+const DASHBOARD = [
+  'instance_info',
+  'count(instance_info)',
+  'sum (system_vcpu_count)',
+  'avg(sum by (instance_id) (system_vcpu_usage_ratio))',
+  'avg(system_memory_used_bytes / system_memory_total_bytes)',
+  'avg(system_memory_used_bytes)',
+  'count(neuroncore_utilization_ratio > 0)',
+  'avg(neuroncore_utilization_ratio)',
+  'avg by (neuroncore) (neuroncore_utilization_ratio)',
+  'sum(rate(execution_status_total{status_type="completed"}[1m]))',
+  'sum(rate(execution_status_total{status_type!="completed"}[1m]))',
+  'avg by (percentile) (execution_latency_seconds)',
+  'avg by (usage_type) (neuron_runtime_vcpu_usage_ratio)',
+  'avg by (usage_type) (system_vcpu_usage_ratio)',
+  'avg by (memory_location) (sum by (instance_id, memory_location) (neuron_runtime_memory_used_bytes))',
+];
+
+/** Agents that serve the script's page: in its place behind a stream, and by themselves on a simulated host. */
+const LEGACY_AGENTS = [
+  {
+    name: 'in place of the script',
+    start: (port: number) => {
+      const agent = new AgentProcess(['prometheus', '-p', String(port)]);
+      const busy = withPeriod(fixture('trn1-same-tag').lines, 0.5).at(-1) ?? '';
+      return {
+        agent,
+        fed: agent.feedEvery(
+          500,
+          Array.from({ length: 120 }, () => busy),
+        ),
+      };
+    },
+  },
+  {
+    name: 'on a simulated trn2.48xlarge',
+    start: (port: number) => {
+      const page = ['--exporter', 'prometheus', '--naming', 'legacy', '--web.listen-address', `127.0.0.1:${port}`];
+      return { agent: new AgentProcess(['--source', 'virtual:trn2.48xlarge', ...page]), fed: Promise.resolve() };
+    },
+  },
+] as const;
+
+describe.each(LEGACY_AGENTS)("the AWS dashboard's expressions, $name", ({ start }) => {
   let agent: AgentProcess;
   let prometheus: Prometheus;
-  let feeding: Promise<void>;
+  let fed: Promise<void>;
 
   beforeAll(async () => {
     const port = await freePort();
-    agent = new AgentProcess(['prometheus', '-p', String(port)]);
-    const busy = withPeriod(fixture('trn1-same-tag').lines, 0.5).at(-1) ?? '';
-    feeding = agent.feedEvery(
-      500,
-      Array.from({ length: 80 }, () => busy),
-    );
-    prometheus = await Prometheus.start([{ job: 'drop-in', port }]);
+    ({ agent, fed } = start(port));
+    prometheus = await Prometheus.start([{ job: 'legacy', port }]);
   });
 
   afterAll(async () => {
     await Promise.all([prometheus[Symbol.asyncDispose](), agent[Symbol.asyncDispose]()]);
-    await feeding;
+    await fed;
   });
 
-  it.each(EXPRESSIONS)('%s', async (expression) => {
+  it.each(DASHBOARD)('%s', async (expression) => {
     const results = await prometheus.answers(expression, (answers) => answers.length > 0);
     for (const { value } of results) expect(Number.isFinite(value)).toBe(true);
   });
 
-  it('count executions at the rate at which they happen', async () => {
+  it('count executions as they happen', async () => {
     const [rate] = await prometheus.answers(
       'sum(rate(execution_status_total{status_type="completed"}[1m]))',
       ([first]) => (first?.value ?? 0) > 0,
