@@ -1,9 +1,12 @@
-import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { prometheusText } from '../../../exporters/prometheus/exposition-text.ts';
 import { newExposition } from '../../../exporters/prometheus/expositions.ts';
+import { ProtobufPageEncoder } from '../../../exporters/prometheus/protobuf.ts';
 import { TextPageEncoder } from '../../../exporters/prometheus/text.ts';
+import { metrics as executionMetrics } from '../../../receivers/execution_stats/metrics.ts';
+import { metrics as coreMetrics } from '../../../receivers/neuroncore_counters/metrics.ts';
+import type { Recorder } from '../../../src/receiver.ts';
 import { expectGolden } from '../../support/golden.ts';
 import { HOST, TEST_METRICS, cycle, runtime, testStore } from '../../support/metrics.ts';
 import { hostileValues } from './support/hostile.ts';
@@ -69,25 +72,66 @@ describe('OpenMetrics', () => {
   });
 });
 
+/** What one process shows in one cycle; undefined when it is not there. */
+const processes = fc.array(
+  fc.option(
+    fc.record({
+      percent: fc.option(fc.double({ noNaN: true, min: 0, max: 100 }), { freq: 4 }),
+      cores: fc.integer({ min: 0, max: 3 }),
+      executions: fc.nat(2_000_000_000),
+      latencySeconds: fc.option(fc.double({ noNaN: true, min: 1e-5, max: 10 }), { freq: 3 }),
+    }),
+    { freq: 5, nil: undefined },
+  ),
+  { minLength: 4, maxLength: 4 },
+);
+
+type ProcessCycle = NonNullable<(typeof processes extends fc.Arbitrary<infer T> ? T : never)[number]>;
+
+function record(recorder: Recorder, { percent, cores, executions, latencySeconds }: ProcessCycle): void {
+  for (let core = 0; core < cores; core += 1)
+    if (percent !== null) recorder.set(coreMetrics.utilization, percent, { 'neuron.device.index': 0, 'neuron.core.index': core });
+  recorder.add(executionMetrics.executions, executions, { 'neuron.execution.outcome': 'completed' });
+  if (latencySeconds === null) return;
+  recorder.distribution(
+    executionMetrics.duration,
+    {
+      count: 3,
+      quantiles: new Map([
+        [0, latencySeconds],
+        [1, latencySeconds * 2],
+      ]),
+    },
+    { 'neuron.latency.type': 'total' },
+  );
+}
+
 describe('a page made from the page before', () => {
-  it('equals a page made anew, whatever changes', () => {
-    const values = fc.oneof(fc.double({ noNaN: true, min: -1e12, max: 1e12 }), fc.integer({ min: 0, max: 3 }));
-    const cycles = fc.array(fc.array(fc.option(values, { freq: 4 }), { minLength: 4, maxLength: 4 }), { minLength: 1, maxLength: 6 });
+  it('equals a page made anew, whatever comes, goes and changes', () => {
     fc.assert(
-      fc.property(cycles, (steps) => {
+      fc.property(fc.array(processes, { minLength: 1, maxLength: 8 }), (steps) => {
         const store = testStore();
-        const exposition = newExposition('underscores', {});
-        const encoder = new TextPageEncoder('text');
-        for (const [index, cores] of steps.entries()) {
-          store.apply(cycle(index + 1), (recorder) => {
-            for (const [core, value] of cores.entries()) if (value !== null) recorder.set(TEST_METRICS.utilization, value, { core });
-          });
-          const collection: readonly ResourceMetrics[] = store.collect();
+        const exposition = newExposition('underscores', { naming: 'both' });
+        const encoders = { text: new TextPageEncoder('text'), openmetrics: new TextPageEncoder('openmetrics') };
+        const protobuf = new ProtobufPageEncoder();
+        for (const [index, living] of steps.entries()) {
+          store.retainRuntimes(new Set(living.flatMap((process, pid) => (process === undefined ? [] : [String(pid)]))));
+          for (const [pid, process] of living.entries()) {
+            const entity = runtime(String(pid), { 'process.pid': pid, 'neuron.runtime.tag': `tag-${pid}` });
+            if (process !== undefined)
+              store.apply(cycle(index + 1, entity, { group: 'execution_stats' }), (recorder) => record(recorder, process));
+          }
+          const collection = store.collect({ legacy: true });
           exposition.update(collection);
-          expect(encoder.encode(exposition).toString()).toBe(prometheusText(collection));
+          const fresh = newExposition('underscores', { naming: 'both' });
+          fresh.update(collection);
+          for (const dialect of ['text', 'openmetrics'] as const) {
+            expect(encoders[dialect].encode(exposition).toString()).toBe(new TextPageEncoder(dialect).encode(fresh).toString());
+          }
+          expect(Buffer.from(protobuf.encode(exposition)).equals(new ProtobufPageEncoder().encode(fresh))).toBe(true);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 400 },
     );
   });
 
