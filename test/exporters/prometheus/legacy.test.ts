@@ -182,7 +182,22 @@ describe('processes with one tag', () => {
   });
 });
 
-it('shows pods when asked to, and labels that became known later', async () => {
+it('shows instance metadata that came late', async () => {
+  const replay = new Replay();
+  const exposition = newExposition('underscores', LEGACY);
+  const encoder = new TextPageEncoder('text');
+  const page = async (instance: object): Promise<string> => {
+    await replay.feed({ neuron_runtime_data: [], system_data: { memory_info: { memory_total_bytes: 1 } }, ...instance });
+    exposition.update(replay.store.collect({ legacy: true }));
+    return encoder.encode(exposition).toString();
+  };
+  expect(await page({})).toContain('system_memory_total_bytes{availability_zone="",instance_id="",');
+  expect(await page({ instance_info: { instance_id: 'i-0abc', instance_availability_zone: 'us-east-2a', error: '' } })).toContain(
+    'system_memory_total_bytes{availability_zone="us-east-2a",instance_id="i-0abc",',
+  );
+});
+
+it('shows pods when asked to', async () => {
   const replay = new Replay();
   for (const document of fixtureDocuments('k8s')) await replay.feed(document);
   const page = prometheusText(replay.store.collect({ legacy: true }), { ...LEGACY, legacy: { podLabels: true } });
