@@ -15,6 +15,7 @@ import { closingLine, describeSummary, summarize } from './statistics.ts';
 
 const WARM_UP_ROUNDS = 10;
 const ROUNDS = 41;
+const DETAIL = { peaks: false, events: true };
 
 /**
  * What the sysfs source costs on the largest host, beside the least a C program can do and beside reading by path, in two parts: the
@@ -37,7 +38,7 @@ async function benchVirtualHost(directory: string): Promise<number> {
   await using source = createSysfsSource({
     host: host.host,
     logger: silentLogger,
-    detail: { peaks: false, events: true },
+    detail: DETAIL,
     maxKeptFiles: 16_384,
   });
   const paths = filesOfSweep(host.host.sysRoot);
@@ -163,7 +164,7 @@ function readByPath(paths: readonly string[], textOf: (path: string) => string):
 /** What the source reads every time. */
 function filesOfSweep(sysRoot: string): readonly string[] {
   return findDevices(sysRoot).flatMap((device) => {
-    const { cores, hostMemory, ecc, health } = takeInventory(findFiles(device));
+    const { cores, hostMemory, ecc, health } = takeInventory(findFiles(device), DETAIL);
     const ofCores = [...cores.values()].flatMap(({ memory, status, other }) => [memory.kinds, status, other]);
     return [...ofCores, hostMemory.kinds, ecc, health].flatMap((files) => [...files.values()].map(({ path }) => path));
   });

@@ -15,7 +15,7 @@ const NANOSECONDS: ReadonlyMap<string, bigint> = new Map([
 export const DURATION_PATTERN = '^\\+?((\\d+(\\.\\d*)?|\\.\\d+)(ns|us|µs|μs|ms|s|m|h))+$';
 
 const WHOLE = new RegExp(DURATION_PATTERN);
-const PART = /(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)/g;
+const PART = /(\d*)(?:\.(\d*))?(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g;
 const MAX_LENGTH = 64;
 
 /**

@@ -120,6 +120,9 @@ function packageVersion(): string {
 
 function report(): void {
   const bytes = readFileSync(bundlePath);
+  // One letter beyond ASCII makes V8 keep the whole source with two bytes for each letter. esbuild escapes them but in regular expressions.
+  const foreign = bytes.findIndex((byte) => byte > 0x7f);
+  if (foreign !== -1) throw new Error(`bundle is not ASCII: write ${JSON.stringify(bytes.subarray(foreign - 40, foreign + 8).toString())} with \\u escapes`);
   if (bytes.length > MAX_BUNDLE_BYTES) throw new Error(`bundle has ${bytes.length} bytes, more than ${MAX_BUNDLE_BYTES}`);
   const printed = execFileSync(process.execPath, [bundlePath, '--version'], { encoding: 'utf8' }).trim();
   if (!printed.includes(version)) throw new Error(`bundle says it is ${JSON.stringify(printed)}, expected ${version}`);

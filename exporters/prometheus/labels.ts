@@ -13,7 +13,7 @@ export interface Label {
  */
 export function labelText(sources: readonly Attributes[], labelName: (attribute: string) => string): string {
   const names: string[] = [];
-  let text = '';
+  const rendered: string[] = [];
   for (const attributes of sources) {
     for (const key of Object.keys(attributes)) {
       const value = attributes[key];
@@ -21,16 +21,16 @@ export function labelText(sources: readonly Attributes[], labelName: (attribute:
       const name = labelName(key);
       if (names.includes(name)) return renderLabels(joinedLabels(sources, labelName));
       names.push(name);
-      text += renderLabel(text, name, stringOf(value));
+      rendered.push(renderLabel(name, stringOf(value)));
     }
   }
-  return text;
+  return flat(rendered);
 }
 
 export function renderLabels(labels: Iterable<Label>): string {
-  let text = '';
-  for (const { name, value } of labels) text += renderLabel(text, name, value);
-  return text;
+  const rendered: string[] = [];
+  for (const { name, value } of labels) rendered.push(renderLabel(name, value));
+  return flat(rendered);
 }
 
 /** Reads back what `renderLabels` wrote. */
@@ -60,8 +60,13 @@ export function escapeHelp(help: string, quotesToo: boolean): string {
   return help.replaceAll(quotesToo ? /["\\\n]/g : /[\\\n]/g, escapeCharacter);
 }
 
-function renderLabel(before: string, name: string, value: string): string {
-  return `${before === '' ? '' : ','}${isLegacyLabelName(name) ? name : quoted(name)}=${quoted(value)}`;
+function renderLabel(name: string, value: string): string {
+  return `${isLegacyLabelName(name) ? name : quoted(name)}=${quoted(value)}`;
+}
+
+/** One flat string: it is kept for as long as its series lives, and a concatenation would keep all its parts as well. */
+function flat(rendered: readonly string[]): string {
+  return rendered.join(',');
 }
 
 function joinedLabels(sources: readonly Attributes[], labelName: (attribute: string) => string): readonly Label[] {

@@ -13,7 +13,10 @@ export interface CoreWork {
   /** Change of `TIME_IN_USE`, in its unit. */
   readonly busy: bigint;
   readonly completed: number;
-  /** Time since the counter last moved, at least the interval: an execution adds all its time when it completes. */
+  /**
+   * The longest the work can have taken: the time since the last reading before the counter moved last. An execution adds all its
+   * time when it completes.
+   */
   readonly sinceLastMoveMs: number;
   /** Seconds of the last execution on the device. */
   readonly latencySeconds?: number;

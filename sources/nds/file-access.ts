@@ -28,7 +28,7 @@ function openFolder(folder: string): OpenDevice {
       ],
     locate: (pid) => (pid === 0 ? undefined : { offset: BigInt(pid), bytes: SLAB_BYTES }),
     map: (pid) => {
-      const memory = new Uint8Array(new ArrayBuffer(SLAB_BYTES));
+      const memory = new Uint8Array(new ArrayBuffer(USED_BYTES));
       return { memory, refresh: () => readInto(memory, join(folder, String(pid))), unmap: () => {} };
     },
     close: () => {},

@@ -36,13 +36,12 @@ function executionStats({ periodSeconds, summary, errors, latency }: ExecutionWo
     data: {
       error_summary: errors,
       execution_summary: summary,
-      ...(latency !== undefined && {
-        latency_stats: {
-          ...(latency.total !== undefined && { total_latency: latency.total }),
-          ...(latency.device !== undefined && { device_latency: latency.device }),
-        },
-        latency_coverage: latency.coverage,
-      }),
+      // Nothing ran: there is no latency, as in neuron-monitor's records, and what was counted before stands.
+      latency_stats: {
+        ...(latency?.total !== undefined && { total_latency: latency.total }),
+        ...(latency?.device !== undefined && { device_latency: latency.device }),
+      },
+      ...(latency !== undefined && { latency_coverage: latency.coverage }),
     },
   };
 }

@@ -1,25 +1,8 @@
 import type { DeviceCore, NumberMap } from '../../src/report.ts';
 import type { CoreActivity } from './busy-time.ts';
-import type { CoreNodes, MemoryNodes } from './inventory.ts';
+import type { CoreNodes, MemoryNodes, SysfsDetail } from './inventory.ts';
+import { OUTCOMES } from './roles.ts';
 import type { Sweep } from './sweep.ts';
-
-/** Files that are read only when somebody wants them. */
-export interface SysfsDetail {
-  /** High-water marks of memory. */
-  readonly peaks: boolean;
-  /** All status counters of every core, not only the outcomes of executions. */
-  readonly events: boolean;
-}
-
-/** Status counters → `execution_summary`. */
-const OUTCOMES = [
-  ['completed', 'success'],
-  ['completed_with_err', 'execute_completed_with_error'],
-  ['completed_with_num_err', 'execute_completed_with_num_error'],
-  ['timed_out', 'timeout'],
-  ['incorrect_input', 'exec_bad_input'],
-  ['failed_to_queue', 'execute_failed_to_queue'],
-] as const;
 
 /** Where drivers before 2.17 put what they do not tell apart. */
 const UNCATEGORIZED = 'uncategorized';

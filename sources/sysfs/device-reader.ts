@@ -3,12 +3,11 @@ import type { SourceFailure } from '../../src/source.ts';
 import { CoreActivity } from './busy-time.ts';
 import type { TimeUnitTest } from './busy-time.ts';
 import { readCore, readMemory } from './core-reader.ts';
-import type { SysfsDetail } from './core-reader.ts';
 import { ErrorCounter } from './error-counter.ts';
 import { parseFacts } from './facts.ts';
 import { HealthJudge } from './health.ts';
 import { allFiles, takeInventory } from './inventory.ts';
-import type { Inventory } from './inventory.ts';
+import type { Inventory, SysfsDetail } from './inventory.ts';
 import type { NodeReader } from './node-file.ts';
 import { PowerSchedule, parsePower } from './power.ts';
 import type { FactNode } from './roles.ts';
@@ -62,7 +61,7 @@ export class DeviceReader {
     this.#inode = inodeOf(this.directory.path);
     const files = findFiles(this.directory);
     this.#treeHash = hashOf(files);
-    this.#inventory = takeInventory(files);
+    this.#inventory = takeInventory(files, this.#options.detail);
   }
 
   get inventory(): Inventory {
@@ -130,7 +129,7 @@ export class DeviceReader {
     this.#inode = inodeOf(this.directory.path);
     const files = findFiles(this.directory);
     this.#treeHash = hashOf(files);
-    this.#inventory = takeInventory(files);
+    this.#inventory = takeInventory(files, this.#options.detail);
     this.#factsAtMs = -Infinity;
     this.#recheckAtMs = -Infinity;
     this.#recheckMs = FIRST_RECHECK_MS;

@@ -1,6 +1,6 @@
 import { nodeFile } from './node-file.ts';
 import type { NodeFile } from './node-file.ts';
-import { roleOf } from './roles.ts';
+import { OUTCOMES, roleOf } from './roles.ts';
 import type { FactNode, HealthNode, NodeRole, OtherCounter } from './roles.ts';
 import type { FoundFile } from './walk.ts';
 
@@ -31,22 +31,36 @@ export interface Inventory {
   readonly power: NodeFile | undefined;
 }
 
+/** Files that are read only when somebody wants them. */
+export interface SysfsDetail {
+  /** High-water marks of memory. */
+  readonly peaks: boolean;
+  /** All status counters of every core, not only the outcomes of executions. */
+  readonly events: boolean;
+}
+
 /** No known device has more than eight. */
 const MAX_CORES = 64;
+const OUTCOME_COUNTERS: ReadonlySet<string> = new Set(OUTCOMES.map(([, name]) => name));
 
-/** Where two files mean the same, the first in the order of the walk counts. */
-export function takeInventory(files: readonly FoundFile[]): Inventory {
+/** Where two files mean the same, the first in the order of the walk counts. Files that nobody wants are left out. */
+export function takeInventory(files: readonly FoundFile[], detail: SysfsDetail): Inventory {
   const cores = new Map<number, CoreNodes>();
   const device = { hostMemory: noMemory(), ecc: new Map(), health: new Map(), facts: new Map() };
   let power: NodeFile | undefined;
   for (const file of files) {
     const role = roleOf(file.directories, file.name);
-    if (role === undefined) continue;
+    if (role === undefined || !isWanted(role, detail)) continue;
     if (role.role === 'power') power ??= nodeFile(file.path);
     else if ('core' in role) placeInCore(cores, role, file.path);
     else placeInDevice(device, role, file.path);
   }
   return { cores, ...device, power };
+}
+
+function isWanted(role: NodeRole, { peaks, events }: SysfsDetail): boolean {
+  if (role.role === 'status') return events || OUTCOME_COUNTERS.has(role.name);
+  return peaks || !('leaf' in role) || role.leaf !== 'peak';
 }
 
 export function allFiles(inventory: Inventory): readonly NodeFile[] {

@@ -29,9 +29,18 @@ const STATUS_COUNTERS: ReadonlySet<string> = new Set([
   'hw_repairable_hbm_ue_error',
 ]);
 
+/** Status counters that say how an execution ended → `execution_summary`. */
+export const OUTCOMES = [
+  ['completed', 'success'],
+  ['completed_with_err', 'execute_completed_with_error'],
+  ['completed_with_num_err', 'execute_completed_with_num_error'],
+  ['timed_out', 'timeout'],
+  ['incorrect_input', 'exec_bad_input'],
+  ['failed_to_queue', 'execute_failed_to_queue'],
+] as const;
+
 const OTHER_COUNTERS = [
   'model_load_count',
-  'inference_count',
   'flop_count',
   'nc_time_in_use',
   'reset_req_count',

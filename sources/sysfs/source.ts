@@ -8,9 +8,9 @@ import type { AnyGroupReading, DeviceCounters, DeviceHealth, MetricGroup, Neuron
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { neuronHardwareInfo } from '../hardware/hardware-info.ts';
 import { TimeUnitTest } from './busy-time.ts';
-import type { SysfsDetail } from './core-reader.ts';
 import { DeviceReader } from './device-reader.ts';
 import { Driver } from './driver.ts';
+import type { SysfsDetail } from './inventory.ts';
 import { NodeReader } from './node-file.ts';
 import { readUltraserver } from './ultraserver.ts';
 import { findDevices } from './walk.ts';

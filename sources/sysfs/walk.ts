@@ -46,11 +46,11 @@ export function findFiles(device: DeviceDirectory): readonly FoundFile[] {
   for (let next = pending.pop(); next !== undefined && files.length < MAX_FILES_PER_DEVICE; next = pending.pop()) {
     const { path, directories } = next;
     const entries = entriesOf(path);
-    for (const entry of entries) if (entry.isFile()) files.push({ path: `${path}/${entry.name}`, directories, name: entry.name });
+    for (const entry of entries) if (entry.isFile()) files.push({ path: joined(path, entry.name), directories, name: entry.name });
     if (directories.length === MAX_DEPTH) continue;
     // The last one in is the next one out.
     for (const { name } of entries.filter((entry) => entry.isDirectory()).toReversed()) {
-      pending.push({ path: `${path}/${name}`, directories: [...directories, name] });
+      pending.push({ path: joined(path, name), directories: [...directories, name] });
     }
   }
   return files;
@@ -64,6 +64,11 @@ export function inodeOf(path: string): number | undefined {
     if (errnoName(thrown) === undefined) throw thrown;
     return undefined;
   }
+}
+
+/** One flat string: thousands of paths are kept, and a concatenation would keep all its parts as well. */
+function joined(path: string, name: string): string {
+  return [path, name].join('/');
 }
 
 /** In order of name, so that the same tree always gives the same inventory. */

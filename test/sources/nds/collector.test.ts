@@ -108,6 +108,26 @@ describe('what a process did', () => {
     expect(after(1_000).processes[0]?.devices[0]?.rates?.cores[0]?.utilization).toBeCloseTo(90, 6);
   });
 
+  test('executions longer than the interval never cost the unit, wherever in an interval they end', () => {
+    const { driver, collect, after } = setUp();
+    const slab = driver.start(0, 42, { ...CONTENT, cores: {} });
+    collect();
+    const utilizations: (number | undefined)[] = [];
+    let endedMs = 0;
+    for (let nowMs = 1_000; nowMs <= 240_000; nowMs += 1_000) {
+      // One execution after the other, 2.4 s each: the counter moves at every second or third reading.
+      for (; endedMs + 2_400 <= nowMs; endedMs += 2_400) {
+        count(slab, 0, TIME, 2_400_000_000_000n);
+        count(slab, 0, COMPLETED, 1n);
+        setLatency(slab, 0, 2.4, 2.4);
+      }
+      utilizations.push(after(1_000).processes[0]?.devices[0]?.rates?.cores[0]?.utilization);
+    }
+    const known = utilizations.slice(utilizations.lastIndexOf(undefined) + 1);
+    expect(known.length).toBeGreaterThan(200);
+    expect(known.reduce<number>((sum, percent) => sum + (percent ?? 0), 0) / known.length).toBeCloseTo(100, -1);
+  });
+
   test('a process on two devices is one process', () => {
     const { driver, collect, after } = setUp(2);
     const slabs = [driver.start(0, 42, CONTENT), driver.start(1, 42, CONTENT)];
