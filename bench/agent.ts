@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- agent [--seconds N]`: the whole agent as it ships (the bundle, without flags of Node), on a virtual trn2.48xlarge at
+ * `npm run bench -- agent [--seconds N]`: the whole agent as it ships (the bundle, run as a program), on a virtual trn2.48xlarge at
  * a period of one second with every exporter on, beside node_exporter on this machine, both scraped once a second. The virtual host
  * runs in a process of its own. Measured after a warm-up: CPU time of all threads as the kernel counts it, and resident memory.
  */
@@ -9,9 +9,10 @@ import { once } from 'node:events';
 import { accessSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createVirtualDirectory } from '../sources/virtual/directory.ts';
+import { preparePeers } from '../scripts/peers.ts';
 import { cpuTimeMs, residentBytes } from './cpu-time.ts';
 import { RawClient } from './raw-client.ts';
 import { closingLine, describeSummary, summarize } from './statistics.ts';
@@ -22,7 +23,6 @@ const PERIOD_MS = 1_000;
 const WARM_UP_SECONDS = 40;
 const DEFAULT_SECONDS = 60;
 const START_DEADLINE_MS = 20_000;
-const NODE_EXPORTER = '/usr/bin/prometheus-node-exporter';
 const BUNDLE = resolve(import.meta.dirname, '../dist/neuron-otel.cjs');
 const MEBIBYTE = 2 ** 20;
 
@@ -53,7 +53,7 @@ export async function run(args: readonly string[]): Promise<void> {
   try {
     const [roots] = (await once(host, 'message')) as [Roots];
     started.push(await startAgent(roots, folder, sink.port));
-    if (exists(NODE_EXPORTER)) started.push(await startNodeExporter());
+    started.push(await startNodeExporter());
     const loads = await observe(started, seconds);
     report(started, loads, seconds, sink);
   } finally {
@@ -87,19 +87,23 @@ async function startAgent(roots: Roots, folder: string, otlpPort: number): Promi
   writeFileSync(configFile, JSON.stringify(config));
   const env = {
     ...process.env,
+    PATH: [dirname(process.execPath), process.env['PATH']].join(delimiter),
     NEURON_OTEL_PROC_ROOT: roots.procRoot,
     NEURON_OTEL_SYS_ROOT: roots.sysRoot,
     NEURON_OTEL_DEV_ROOT: roots.devRoot,
     NEURON_OTEL_FS_ROOT: roots.fsRoot,
   };
-  const child = spawn(process.execPath, [BUNDLE, '-c', configFile, '--verbose', '1'], { stdio: ['ignore', 'pipe', 'inherit'], env });
+  const child = spawn(BUNDLE, ['-c', configFile, '--verbose', '1'], { stdio: ['ignore', 'pipe', 'inherit'], env });
   child.stdout.resume();
   return await scraped('agent', child, port);
 }
 
 async function startNodeExporter(): Promise<Contestant> {
+  const { paths, missing } = preparePeers(['node-exporter'], (line) => console.log(`agent: ${line}`));
+  const program = paths.get('node-exporter');
+  if (program === undefined) throw new Error(`node_exporter is missing: ${missing[0]?.problem ?? ''}; remedy: ${missing[0]?.remedy ?? ''}`);
   const port = await freePort();
-  return await scraped('node_exporter', spawn(NODE_EXPORTER, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' }), port);
+  return await scraped('node_exporter', spawn(program, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' }), port);
 }
 
 async function scraped(name: string, child: ChildProcess, port: number): Promise<Contestant> {
@@ -154,10 +158,7 @@ function report(contestants: readonly Contestant[], loads: readonly Load[], seco
   }
   console.log(`agent: ${(sink.bytes / sink.requests / 1024).toFixed(0)} KiB in an OTLP request on average, ${sink.requests} requests`);
   const [agent, peer] = loads;
-  if (agent === undefined || peer === undefined) {
-    console.log(`node_exporter is not installed (${NODE_EXPORTER}): not compared`);
-    return;
-  }
+  if (agent === undefined || peer === undefined) return;
   const line = (measure: string, of: (load: Load) => Summary, goal: string): void =>
     console.log(closingLine({ measure: `agent/${measure}`, ours: of(agent).median, peer: of(peer).median, better: 'less', goal }));
   line('cpu_percent', ({ cpuPercent }) => cpuPercent, '<=2');
@@ -197,13 +198,4 @@ async function freePort(): Promise<number> {
   const address = server.address();
   server.close();
   return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-function exists(file: string): boolean {
-  try {
-    accessSync(file);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -6,10 +6,10 @@
 import { fork, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync } from 'node:fs';
 import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { preparePeers } from '../scripts/peers.ts';
 import { cpuTimeMs, residentBytes } from './cpu-time.ts';
 import { RawClient } from './raw-client.ts';
 import { closingLine, describeSummary, summarize } from './statistics.ts';
@@ -19,7 +19,6 @@ const SIZES = [1_000, 10_000, 100_000] as const;
 /** Scrapes of one server in a row before it is the next one's turn. */
 const TURNS = 5;
 const KINDS = ['ours', 'prom-client', 'stock'] as const;
-const NODE_EXPORTER = '/usr/bin/prometheus-node-exporter';
 
 type Kind = (typeof KINDS)[number] | 'node_exporter';
 
@@ -57,7 +56,7 @@ export async function run(): Promise<void> {
 /** Every server with this many series, scraped in turn. */
 async function scrapeAll(size: number, rounds: { readonly warmUp: number; readonly measured: number }): Promise<ReadonlyMap<Kind, Result>> {
   const servers = await Promise.all(KINDS.map((kind) => startServer(kind, size)));
-  if (size === SIZES[0] && exists(NODE_EXPORTER)) servers.push(await startNodeExporter());
+  if (size === SIZES[0]) servers.push(await startNodeExporter());
   const samples = new Map(servers.map(({ kind }) => [kind, { latencyMs: [] as number[], cpuMs: [] as number[], pages: [] as string[] }]));
   try {
     for (let round = 0; round < rounds.warmUp + rounds.measured; round += 1) {
@@ -118,11 +117,7 @@ function* closingLines(results: ReadonlyMap<string, Result>): Iterable<string> {
   // The same cost for each series, however many there are: the "peer" is the page of ten thousand.
   const perSeries = (size: number): number => (at('ours', size).cpuMs.median / size) * 1e6;
   yield compared('cpu_per_series_100k_vs_10k_ns', perSeries(100_000), perSeries(10_000), '>=0.5x');
-  const nodeExporter = results.get('node_exporter 1000');
-  if (nodeExporter === undefined) {
-    console.log(`node_exporter is not installed (${NODE_EXPORTER}): not compared`);
-    return;
-  }
+  const nodeExporter = at('node_exporter', 1_000);
   const peerPerSeries = (nodeExporter.cpuMs.median / nodeExporter.series) * 1e6;
   yield compared('cpu_per_series_vs_node_exporter_ns', perSeries(1_000), peerPerSeries, '1x');
 }
@@ -151,8 +146,11 @@ async function startServer(kind: (typeof KINDS)[number], size: number): Promise<
 }
 
 async function startNodeExporter(): Promise<Server> {
+  const { paths, missing } = preparePeers(['node-exporter'], (line) => console.log(`scrape: ${line}`));
+  const program = paths.get('node-exporter');
+  if (program === undefined) throw new Error(`node_exporter is missing: ${missing[0]?.problem ?? ''}; remedy: ${missing[0]?.remedy ?? ''}`);
   const port = await freePort();
-  const child = spawn(NODE_EXPORTER, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' });
+  const child = spawn(program, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' });
   for (let attempt = 0; attempt < 100; attempt += 1) {
     try {
       await page(port);
@@ -196,13 +194,4 @@ async function freePort(): Promise<number> {
   const address = server.address();
   server.close();
   return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-function exists(file: string): boolean {
-  try {
-    accessSync(file);
-    return true;
-  } catch {
-    return false;
-  }
 }

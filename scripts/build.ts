@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import type { Metafile, Plugin } from 'esbuild';
@@ -19,6 +19,19 @@ const OPTIONAL_PACKAGES = ['koffi'];
 
 /** Major and minor version of the oldest Node that runs the bundle, as package.json's `engines` states it. */
 const MIN_NODE = [22, 15] as const;
+
+/**
+ * How the bundle starts when it is run as a program: glibc gives memory back and keeps one arena, V8 keeps one helper thread and lets
+ * the heap grow in small steps. What each of them brings: docs/decisions/memory.md.
+ */
+const START = [
+  'MALLOC_ARENA_MAX=1',
+  'MALLOC_TRIM_THRESHOLD_=131072',
+  'MALLOC_MMAP_THRESHOLD_=131072',
+  'node',
+  '--v8-pool-size=1',
+  '--heap-growing-percent=25',
+] as const;
 
 /** Uncompressed size the bundle must stay below, in bytes. */
 const MAX_BUNDLE_BYTES = 2_000_000;
@@ -73,17 +86,12 @@ function banner(): string {
   const tooOld = `v[0] < ${major} || (v[0] == ${major} && v[1] < ${minor})`;
   const complaint = `"neuron-otel needs Node.js ${major}.${minor} or newer, this is " + process.version + "\\n"`;
   return [
-    ...(entryHasShebang() ? [] : ['#!/usr/bin/env node']),
+    `#!/usr/bin/env -S ${START.join(' ')}`,
     `/* neuron-otel ${version}, Apache-2.0. Licences of bundled packages: THIRD-PARTY-LICENCES.txt. */`,
     // esbuild's own directive comes after this function and would be no directive any more.
     '"use strict";',
     `(function (v) { if (${tooOld}) { process.stderr.write(${complaint}); process.exit(1); } })(process.versions.node.split("."));`,
   ].join('\n');
-}
-
-/** esbuild moves the entry's own first line in front of the banner. */
-function entryHasShebang(): boolean {
-  return readFileSync(join(root, 'src/main.ts'), 'utf8').startsWith('#!');
 }
 
 /** Folders of the packages whose code is in the bundle, relative to the root. */
@@ -124,7 +132,9 @@ function report(): void {
   const foreign = bytes.findIndex((byte) => byte > 0x7f);
   if (foreign !== -1) throw new Error(`bundle is not ASCII: write ${JSON.stringify(bytes.subarray(foreign - 40, foreign + 8).toString())} with \\u escapes`);
   if (bytes.length > MAX_BUNDLE_BYTES) throw new Error(`bundle has ${bytes.length} bytes, more than ${MAX_BUNDLE_BYTES}`);
-  const printed = execFileSync(process.execPath, [bundlePath, '--version'], { encoding: 'utf8' }).trim();
+  // As a program, with the Node this script runs on.
+  const path = [dirname(process.execPath), process.env['PATH']].join(delimiter);
+  const printed = execFileSync(bundlePath, ['--version'], { encoding: 'utf8', env: { ...process.env, PATH: path } }).trim();
   if (!printed.includes(version)) throw new Error(`bundle says it is ${JSON.stringify(printed)}, expected ${version}`);
   console.log(`dist/neuron-otel.cjs ${printed}: ${kibibytes(bytes.length)}, ${kibibytes(gzipSync(bytes).length)} compressed`);
 }

@@ -36,6 +36,8 @@ export interface AgentOptions {
     fromReadings(collection: Collection): Report;
   };
   readonly selfMetrics: boolean;
+  /** Snapshots also hold what feeds legacy families only. */
+  readonly legacySnapshots: boolean;
   readonly version: string;
 }
 
@@ -54,7 +56,6 @@ export class Agent {
   readonly #reportExporters: readonly ReportExporter[];
   readonly #readers: readonly TickReader[];
   readonly #pullReader: PullReader;
-  readonly #legacyPullReader: PullReader;
   readonly #provider: MeterProvider;
   readonly #schedulers: { [Symbol.asyncDispose](): Promise<void> }[] = [];
   readonly #life = new AbortController();
@@ -74,9 +75,8 @@ export class Agent {
     this.#pushExporters = options.exporters.filter((exporter) => exporter.kind === 'push');
     this.#reportExporters = options.exporters.filter((exporter) => exporter.kind === 'report');
     this.#readers = this.#createReaders();
-    this.#pullReader = new PullReader(options.store);
-    this.#legacyPullReader = new PullReader(options.store, { legacy: true });
-    this.#provider = new MeterProvider({ readers: [...this.#readers, this.#pullReader, this.#legacyPullReader] });
+    this.#pullReader = new PullReader(options.store, { legacy: options.legacySnapshots });
+    this.#provider = new MeterProvider({ readers: [...this.#readers, this.#pullReader] });
     options.telemetry.register(this.#provider.getMeter('neuron-otel', options.version));
   }
 
@@ -103,10 +103,10 @@ export class Agent {
     return this.#options.store.sequence;
   }
 
-  /** What is live now, for scrapes and one-shot output; with `legacy`, also what feeds legacy families only. */
-  async snapshot(options: { readonly selfMetrics: boolean; readonly legacy?: boolean }): Promise<readonly ResourceMetrics[]> {
+  /** What is live now, for scrapes and one-shot output. */
+  async snapshot(options: { readonly selfMetrics: boolean }): Promise<readonly ResourceMetrics[]> {
     this.#options.collection.expire();
-    return (options.legacy === true ? this.#legacyPullReader : this.#pullReader).snapshot(options);
+    return this.#pullReader.snapshot(options);
   }
 
   /** Starts exporters, then sources; rejects when an exporter cannot start (a port in use). */

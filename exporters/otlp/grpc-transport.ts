@@ -1,4 +1,3 @@
-import { connect, constants } from 'node:http2';
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
 import type { TlsContext } from './credentials.ts';
 import { isTooLarge, decompressBody } from './compression.ts';
@@ -13,6 +12,8 @@ import type { Transport, Verdict } from './verdict.ts';
 const EXPORT_PATH = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export';
 /** One byte says whether the message is compressed, four how long it is. */
 const PREFIX_BYTES = 5;
+/** HTTP/2 error code, RFC 9113. */
+const CANCEL = 8;
 
 /** OTLP/gRPC: unary calls over one HTTP/2 connection. `http` endpoints speak HTTP/2 without TLS. */
 export class GrpcTransport implements Transport {
@@ -66,7 +67,7 @@ export class GrpcTransport implements Transport {
     if (session !== undefined && !session.closed && !session.destroyed && context === this.#context) return session;
     session?.destroy();
     this.#context = context;
-    this.#session = connect(url.origin, { ...context });
+    this.#session = process.getBuiltinModule('node:http2').connect(url.origin, { ...context });
     // A session's error reaches the call under way as the error of its stream.
     this.#session.on('error', () => {});
     // The receiver is about to end the connection: no new calls on it.
@@ -120,7 +121,7 @@ function readCall(stream: ClientHttp2Stream): Promise<CallResponse | 'too_large'
         return;
       }
       resolve('too_large');
-      stream.close(constants.NGHTTP2_CANCEL);
+      stream.close(CANCEL);
     });
     stream.on('error', reject);
     stream.on('close', () => {

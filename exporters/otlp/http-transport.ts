@@ -1,6 +1,6 @@
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Agent as HttpsAgent } from 'node:https';
 import type { Clock } from '../../src/host.ts';
 import type { HeaderSource, TlsContext, TlsSource } from './credentials.ts';
 import type { OtlpRequest } from './record.ts';
@@ -63,7 +63,8 @@ export class HttpTransport implements Transport {
     const context = await this.#options.tls.current();
     if (this.#agent === undefined || context !== this.#context) {
       this.#agent?.destroy();
-      this.#agent = new HttpsAgent({ ...context, keepAlive: true, maxSockets: 1 });
+      const { Agent: Https } = process.getBuiltinModule('node:https');
+      this.#agent = new Https({ ...context, keepAlive: true, maxSockets: 1 });
       this.#context = context;
     }
     return this.#agent;
@@ -105,7 +106,7 @@ interface Exchange {
 /** Sends the request and waits for the head of the response. Rejects when there is none. */
 function exchange({ url, headers, agent, body, signal }: Exchange): Promise<IncomingMessage | 'stale_connection'> {
   return new Promise((resolve, reject) => {
-    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const send = url.protocol === 'https:' ? process.getBuiltinModule('node:https').request : httpRequest;
     const outgoing = send(url, { method: 'POST', headers, agent, signal });
     outgoing.on('response', resolve);
     outgoing.on('error', (error: NodeJS.ErrnoException) => {

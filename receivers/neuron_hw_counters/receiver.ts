@@ -80,10 +80,12 @@ function recordDevice(
   for (const statistic of POWER_STATISTICS) {
     if (power !== undefined) recorder.set(metrics.power, power[statistic], { ...attributes, 'neuron.power.statistic': statistic });
   }
-  for (const [category, bytes] of entriesOf(device.device_host_memory))
-    recorder.set(metrics.hostMemory, bytes, { ...attributes, 'neuron.memory.category': category });
-  for (const [category, bytes] of entriesOf(device.device_host_memory_peak))
-    recorder.set(metrics.hostMemoryPeak, bytes, { ...attributes, 'neuron.memory.category': category });
+  eachOf(device.device_host_memory, (category, bytes) =>
+    recorder.set(metrics.hostMemory, bytes, { ...attributes, 'neuron.memory.category': category }),
+  );
+  eachOf(device.device_host_memory_peak, (category, bytes) =>
+    recorder.set(metrics.hostMemoryPeak, bytes, { ...attributes, 'neuron.memory.category': category }),
+  );
   if (device.device_reset_failures !== undefined)
     recorder.total(metrics.resetFailures, device.device_reset_failures, attributes, bootTimeMs);
 }
@@ -130,27 +132,34 @@ function recordCore(device: DeviceCounters, index: string, core: DeviceCore, rec
   const inDevice = indexOf(index, recorder);
   if (inDevice === undefined) return;
   const coresPerDevice = device.device_facts?.core_count ?? Object.keys(device.device_cores ?? {}).length;
-  const attributes = {
-    'neuron.device.index': device.neuron_device_index,
-    'neuron.physical_core.index': device.neuron_device_index * coresPerDevice + inDevice,
-  };
+  const deviceIndex = device.neuron_device_index;
+  const coreIndex = deviceIndex * coresPerDevice + inDevice;
+  const attributes = { 'neuron.device.index': deviceIndex, 'neuron.physical_core.index': coreIndex };
   const since = context.bootTimeMs;
-  for (const [category, bytes] of entriesOf(core.memory))
-    recorder.set(metrics.memory, bytes, { ...attributes, 'neuron.memory.category': category });
-  for (const [category, bytes] of entriesOf(core.memory_peak))
-    recorder.set(metrics.memoryPeak, bytes, { ...attributes, 'neuron.memory.category': category });
+  // Written out, not spread: of these there are thousands in each cycle.
+  const ofKind = (category: string): AttributesOf<(typeof metrics.memory)['attributes']> => ({
+    'neuron.device.index': deviceIndex,
+    'neuron.physical_core.index': coreIndex,
+    'neuron.memory.category': category,
+  });
+  eachOf(core.memory, (category, bytes) => recorder.set(metrics.memory, bytes, ofKind(category)));
+  eachOf(core.memory_peak, (category, bytes) => recorder.set(metrics.memoryPeak, bytes, ofKind(category)));
   if (context.ratesAreMeaningful && core.utilization !== undefined) recorder.set(metrics.utilization, core.utilization, attributes);
   if (context.ratesAreMeaningful && core.flops !== undefined) recorder.set(metrics.flops, core.flops, attributes);
-  for (const [outcome, total] of entriesOf(core.executions))
-    recorder.total(metrics.executions, total, { ...attributes, 'neuron.execution.outcome': outcome }, since);
-  for (const [type, total] of entriesOf(core.events))
-    recorder.total(metrics.events, total, { ...attributes, 'neuron.core.event.type': type }, since);
+  eachOf(core.executions, (outcome, total) =>
+    recorder.total(metrics.executions, total, { ...attributes, 'neuron.execution.outcome': outcome }, since),
+  );
+  eachOf(core.events, (type, total) => recorder.total(metrics.events, total, { ...attributes, 'neuron.core.event.type': type }, since));
   if (core.model_loads !== undefined) recorder.total(metrics.modelLoads, core.model_loads, attributes, since);
   if (core.reset_requests !== undefined) recorder.total(metrics.resetRequests, core.reset_requests, attributes, since);
 }
 
-function entriesOf(map: NumberMap | undefined): readonly (readonly [string, number])[] {
-  return map === undefined ? [] : Object.entries(map);
+function eachOf(map: NumberMap | undefined, record: (name: string, value: number) => void): void {
+  if (map === undefined) return;
+  for (const name of Object.keys(map)) {
+    const value = map[name];
+    if (value !== undefined) record(name, value);
+  }
 }
 
 /** Every Neuron device has HBM, except those of Inf1 (Neuron documentation, Inf1 architecture: DDR4). */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { AgentError } from '../../src/errors.ts';
 import type { ReaderLink, WorkerAnswer, WorkerCommand, WorkerStart } from './protocol.ts';
 
@@ -11,7 +11,8 @@ export class WorkerLink implements ReaderLink {
   #end: AgentError | undefined;
 
   constructor(start: WorkerStart) {
-    this.#worker = new Worker(workerFile(), { workerData: start, name: 'nds', resourceLimits: { maxOldGenerationSizeMb: 64 } });
+    const { Worker: Thread } = process.getBuiltinModule('node:worker_threads');
+    this.#worker = new Thread(workerFile(), { workerData: start, name: 'nds', resourceLimits: { maxOldGenerationSizeMb: 64 } });
     // A driver that never answers must not keep the agent alive.
     this.#worker.unref();
     this.#worker.on('message', (answer: WorkerAnswer) => {

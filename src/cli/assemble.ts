@@ -30,6 +30,8 @@ export interface AssembleOptions {
   readonly sources?: SourceSet;
   /** In place of the configured exporters. */
   readonly exporters?: (services: ExporterServices) => readonly Exporter[];
+  /** Snapshots also hold what feeds legacy families only; true when absent, because a Prometheus page may need it. */
+  readonly legacySnapshots?: boolean;
 }
 
 export interface Assembly {
@@ -66,7 +68,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     telemetry,
     stdout: io.stdout,
     version: VERSION,
-    collect: () => agent.snapshot({ selfMetrics: config.telemetry.selfMetrics, legacy: true }),
+    collect: () => agent.snapshot({ selfMetrics: config.telemetry.selfMetrics }),
     generation: () => agent.generation,
     isReady: () => agent.ready,
     sources: () => telemetry.activeSources(),
@@ -82,6 +84,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     pullSources: sources.pullSources,
     reports: { fromLine: (line) => reportFromLine(line, selection), fromReadings: reportFromReadings },
     selfMetrics: config.telemetry.selfMetrics,
+    legacySnapshots: options.legacySnapshots ?? true,
     version: VERSION,
     ...(sources.stream === undefined ? {} : { stream: sources.stream satisfies StreamSource }),
   });

@@ -28,7 +28,7 @@ export async function once(flags: OnceFlags, io: CliIo): Promise<number> {
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   const last = new LastReport();
-  const assembly = await assemble({ config, io, logger, exporters: () => [last] });
+  const assembly = await assemble({ config, io, logger, exporters: () => [last], legacySnapshots: flags.format === 'prometheus' });
   try {
     await assembly.agent.start();
     await enough(assembly, io, config.source.spec.kind === 'file');
@@ -58,7 +58,7 @@ async function enough({ agent }: Assembly, io: CliIo, isRecording: boolean): Pro
 
 async function render({ agent }: Assembly, flags: OnceFlags, last: LastReport): Promise<string> {
   if (flags.format === 'json') return last.text();
-  const resourceMetrics = await agent.snapshot({ selfMetrics: flags.selfMetrics === true, legacy: flags.format === 'prometheus' });
+  const resourceMetrics = await agent.snapshot({ selfMetrics: flags.selfMetrics === true });
   return flags.format === 'prometheus' ? prometheusText(resourceMetrics, { naming: flags.naming }) : `${otlpJson({ resourceMetrics })}\n`;
 }
 

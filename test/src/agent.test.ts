@@ -178,6 +178,7 @@ function setUp(parts: { readonly stream?: boolean; readonly pull?: boolean } = {
     pullSources: parts.pull === true ? [pull] : [],
     exporters,
     reports: { fromLine: (line) => ({ document: line.document, line }), fromReadings: () => ({ document: { native: true } }) },
+    legacySnapshots: false,
     selfMetrics: false,
     version: '0',
     ...(parts.stream === true ? { stream } : {}),

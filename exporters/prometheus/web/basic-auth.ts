@@ -1,4 +1,3 @@
-import { createHmac, randomBytes } from 'node:crypto';
 import type { BcryptThread } from './bcrypt-thread.ts';
 
 /** Results of one kind remembered at most; the oldest is forgotten first. */
@@ -12,7 +11,8 @@ export type AuthOutcome = 'granted' | 'denied' | 'overloaded';
 export class BasicAuth {
   readonly #bcrypt: BcryptThread;
   /** Passwords are kept as keyed digests only, under a key that dies with the process. */
-  readonly #secret = randomBytes(32);
+  readonly #crypto = process.getBuiltinModule('node:crypto');
+  readonly #secret = this.#crypto.randomBytes(32);
   /** Apart, so that a flood of wrong passwords does not push the right ones out. */
   readonly #granted = new Set<string>();
   readonly #denied = new Set<string>();
@@ -28,7 +28,8 @@ export class BasicAuth {
     const { user, password } = credentials;
     const hash = users.get(user);
     const compared = hash ?? `$2y$${costOf(users)}$${NOBODY}`;
-    const key = createHmac('sha256', this.#secret)
+    const key = this.#crypto
+      .createHmac('sha256', this.#secret)
       .update(JSON.stringify([user, compared, password]))
       .digest('base64');
     if (this.#granted.has(key)) return 'granted';

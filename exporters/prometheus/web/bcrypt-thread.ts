@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Clock, Timer } from '../../../src/host.ts';
 import type { BcryptAnswer, BcryptTask } from './bcrypt-worker.ts';
 
@@ -62,7 +62,8 @@ export class BcryptThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(workerFile(), {
+    const { Worker: Thread } = process.getBuiltinModule('node:worker_threads');
+    const worker = new Thread(workerFile(), {
       name: 'bcrypt',
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
       // Neither signals nor output are this thread's business.

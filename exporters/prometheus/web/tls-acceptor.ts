@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { createServer } from 'node:tls';
 import type { Server, TLSSocket } from 'node:tls';
 import type { Logger } from '../../../src/log.ts';
 import { clientRefusal } from './client-certificate.ts';
@@ -35,7 +34,7 @@ export class TlsAcceptor {
     if (tls === undefined || tlsOptions === undefined) return undefined;
     let server = this.#servers.get(config);
     if (server === undefined) {
-      server = createServer(tlsOptions, (socket) => {
+      server = process.getBuiltinModule('node:tls').createServer(tlsOptions, (socket) => {
         const refusal = clientRefusal(socket, tls);
         if (refusal === undefined) {
           this.#options.onConnection(socket);

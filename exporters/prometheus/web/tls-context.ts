@@ -1,6 +1,4 @@
-import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createSecureContext } from 'node:tls';
 import type { TlsOptions } from 'node:tls';
 import { AgentError } from '../../../src/errors.ts';
 import { CIPHER_SUITES, CURVES, TLS13_SUITES, TLS_VERSIONS } from './tls-names.ts';
@@ -45,7 +43,7 @@ export function filesOf(tls: TlsConfig): readonly string[] {
 
 function checkPair(options: TlsOptions): void {
   try {
-    createSecureContext(options);
+    process.getBuiltinModule('node:tls').createSecureContext(options);
   } catch (cause) {
     throw new AgentError('config_invalid', 'prometheus', `certificate and key cannot be used: ${messageOf(cause)}`, { cause });
   }
@@ -62,6 +60,7 @@ function readPem(source: PemSource, what: string): string {
 
 /** What is no certificate is passed over, as Go does; with none left nobody can be verified. */
 function* validCertificates(pem: string): Iterable<string> {
+  const { X509Certificate } = process.getBuiltinModule('node:crypto');
   for (const [block] of pem.matchAll(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g)) {
     try {
       yield new X509Certificate(block).toString();

@@ -16,14 +16,13 @@ const CHALLENGE: readonly [string, string] = ['WWW-Authenticate', 'Basic'];
 export class WebGuard {
   readonly #policy: WebPolicy;
   readonly #bcrypt: BcryptThread;
-  readonly #auth: BasicAuth;
+  #auth: BasicAuth | undefined;
   readonly #limiter: RateLimiter | undefined;
 
   /** The rate limit is that of the policy at this moment; it does not change later. */
   constructor(policy: WebPolicy, clock: Clock) {
     this.#policy = policy;
     this.#bcrypt = new BcryptThread(clock);
-    this.#auth = new BasicAuth(this.#bcrypt);
     const state = policy.current();
     const limit = 'config' in state ? state.config.rateLimit : undefined;
     this.#limiter = limit === undefined ? undefined : new RateLimiter({ ...limit, clock });
@@ -35,6 +34,7 @@ export class WebGuard {
     if (this.#limiter?.allow() === false) return { verdict: 'refuse', status: 429, headers: NO_HEADERS };
     const { headers, users } = state.config;
     if (users.size === 0) return { verdict: 'pass', headers };
+    this.#auth ??= new BasicAuth(this.#bcrypt);
     const outcome = await this.#auth.check(authorization, users);
     switch (outcome) {
       case 'granted':

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { TlsOptions } from 'node:tls';
@@ -145,7 +144,7 @@ function signatureOf(files: readonly string[]): string {
 
 /** A file that cannot be read counts as empty: loading says why. */
 function sha256Of(files: readonly string[]): string {
-  const hash = createHash('sha256');
+  const hash = process.getBuiltinModule('node:crypto').createHash('sha256');
   for (const file of files) hash.update(readIfPossible(file));
   return hash.digest('hex');
 }

@@ -119,7 +119,7 @@ describe('what a process did', () => {
       for (; endedMs + 2_400 <= nowMs; endedMs += 2_400) {
         count(slab, 0, TIME, 2_400_000_000_000n);
         count(slab, 0, COMPLETED, 1n);
-        setLatency(slab, 0, 2.4, 2.4);
+        setLatency(slab, 0, 2.4);
       }
       utilizations.push(after(1_000).processes[0]?.devices[0]?.rates?.cores[0]?.utilization);
     }
