@@ -45,7 +45,8 @@ async function benchVirtualHost(directory: string): Promise<number> {
   await using peer = startPeer(paths, directory);
   const samples = await rounds({
     between: () => host.step(1_000),
-    ours: () => Promise.resolve(source.read(new Set(['neuron_hw_counters']), new AbortController().signal)),
+    ours: () =>
+      Promise.resolve(source.read(new Set(['neuron_hw_counters', 'neuron_device_counters'] as const), new AbortController().signal)),
     paths,
     peer,
   });
@@ -64,7 +65,7 @@ async function benchKernel(directory: string, count: number): Promise<void> {
   const samples = await rounds({
     between: () => {},
     ours: () => {
-      const sweep = new Sweep(reader, 0);
+      const sweep = new Sweep(reader, 0, 'neuron_device_counters');
       for (const file of files) sweep.count(file);
     },
     paths,

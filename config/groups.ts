@@ -42,7 +42,8 @@ export function selectionOf(config: Groups & Pick<AgentConfig, 'periodMs'>): Sel
 }
 
 /**
- * The same choice as the content of a file that neuron-monitor itself can read. It knows whole seconds only, so other periods are rounded up.
+ * The same choice as the content of a file that neuron-monitor itself can read. It knows whole seconds only, so other periods are rounded
+ * up, and refuses groups it does not have.
  */
 export function neuronMonitorFile(config: Groups & Pick<AgentConfig, 'periodMs'>): Readonly<Record<string, unknown>> {
   const list = (groups: Readonly<Partial<Record<string, GroupSettings>>>) =>
@@ -52,7 +53,7 @@ export function neuronMonitorFile(config: Groups & Pick<AgentConfig, 'periodMs'>
   return {
     period: wholeSeconds(config.periodMs),
     neuron_runtimes: config.runtimes.map((entry) => ({ tag_filter: entry.tagFilter ?? '.*', metrics: list(entry.groups) })),
-    system_metrics: list(config.systemGroups),
+    system_metrics: list({ ...config.systemGroups, neuron_device_counters: undefined }),
   };
 }
 

@@ -22,6 +22,7 @@ export const NEURON_MONITOR_KEYS = ['period', 'neuron_runtimes', 'system_metrics
  * Gives neuron-monitor's file its meaning (neuron-monitor user guide, "Using neuron-monitor"). Periods go down from root to entry to
  * group. A file with one of the two lists means exactly what it lists: to a Go program, which neuron-monitor is, a list that is not there is
  * an empty one. With neither, everything is collected, `neuron_hw_counters` included, which neuron-monitor leaves out by default.
+ * `neuron_device_counters` is no group of neuron-monitor's: where it is not listed, it comes with `neuron_hw_counters`.
  */
 export function readNeuronMonitor(root: MapNode, defaultPeriodMs: number, problems: Problems): Collection {
   const period = root.entries.get('period');
@@ -37,7 +38,7 @@ export function readNeuronMonitor(root: MapNode, defaultPeriodMs: number, proble
   warnAboutUnreachable(runtimes, runtimesPath, problems);
   return {
     runtimes,
-    systemGroups: readGroups(lists.system, 'system_metrics', { kind: 'system', periodMs, problems }),
+    systemGroups: withDevices(readGroups(lists.system, 'system_metrics', { kind: 'system', periodMs, problems })),
     periodMs,
   };
 }
@@ -46,6 +47,11 @@ export function readNeuronMonitor(root: MapNode, defaultPeriodMs: number, proble
 export function everything(periodMs: number): Collection {
   const all = <G extends string>(groups: readonly G[]) => fromGroups(groups.map((group) => [group, { periodMs }] as const));
   return { runtimes: [{ groups: all(RUNTIME_GROUPS) }], systemGroups: all(SYSTEM_GROUPS), periodMs };
+}
+
+function withDevices(groups: Collection['systemGroups']): Collection['systemGroups'] {
+  const { neuron_hw_counters: hardware } = groups;
+  return hardware === undefined ? groups : { neuron_device_counters: hardware, ...groups };
 }
 
 function readRuntime(node: DocumentNode, path: string, inheritedMs: number, problems: Problems): RuntimeEntry {

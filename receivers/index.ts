@@ -5,6 +5,7 @@ import { receiver as executionStats } from './execution_stats/receiver.ts';
 import { receiver as instanceInfo } from './instance_info/receiver.ts';
 import { receiver as memoryInfo } from './memory_info/receiver.ts';
 import { receiver as memoryUsed } from './memory_used/receiver.ts';
+import { receiver as neuronDeviceCounters } from './neuron_device_counters/receiver.ts';
 import { receiver as neuronHardwareInfo } from './neuron_hardware_info/receiver.ts';
 import { receiver as neuronHwCounters } from './neuron_hw_counters/receiver.ts';
 import { receiver as neuronK8sInfo } from './neuron_k8s_info/receiver.ts';
@@ -14,7 +15,7 @@ import { receiver as vcpuUsage } from './vcpu_usage/receiver.ts';
 
 export { runtimeResource } from './runtime-resource.ts';
 
-/** Every receiver, in the order of neuron-monitor's output. Adding a metric group adds one line. */
+/** Every receiver, in the order of neuron-monitor's output, the agent's own group after its. Adding a metric group adds one line. */
 export const RECEIVERS: readonly Receiver[] = [
   executionStats,
   memoryUsed,
@@ -23,6 +24,7 @@ export const RECEIVERS: readonly Receiver[] = [
   memoryInfo,
   neuronHwCounters,
   vcpuUsage,
+  neuronDeviceCounters,
   instanceInfo,
   neuronHardwareInfo,
   neuronK8sInfo,

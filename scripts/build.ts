@@ -130,7 +130,8 @@ function report(): void {
   const bytes = readFileSync(bundlePath);
   // One letter beyond ASCII makes V8 keep the whole source with two bytes for each letter. esbuild escapes them but in regular expressions.
   const foreign = bytes.findIndex((byte) => byte > 0x7f);
-  if (foreign !== -1) throw new Error(`bundle is not ASCII: write ${JSON.stringify(bytes.subarray(foreign - 40, foreign + 8).toString())} with \\u escapes`);
+  if (foreign !== -1)
+    throw new Error(`bundle is not ASCII: write ${JSON.stringify(bytes.subarray(foreign - 40, foreign + 8).toString())} with \\u escapes`);
   if (bytes.length > MAX_BUNDLE_BYTES) throw new Error(`bundle has ${bytes.length} bytes, more than ${MAX_BUNDLE_BYTES}`);
   // As a program, with the Node this script runs on.
   const path = [dirname(process.execPath), process.env['PATH']].join(delimiter);

@@ -8,6 +8,7 @@ import type { Clock } from './host.ts';
 import type { Logger } from './log.ts';
 import { PullCycle } from './pull-cycle.ts';
 import type { Report } from './report-document.ts';
+import { isReported } from './report.ts';
 import type { MetricGroup } from './report.ts';
 import { Scheduler } from './scheduler.ts';
 import { groupsByPeriod } from './selection.ts';
@@ -239,7 +240,8 @@ export class Agent {
 
   #publishPulled(recorded: ReadonlySet<MetricGroup>, isLate: boolean): void {
     if (!isLate) this.#countCollection();
-    if (this.#options.stream === undefined || this.#streamIsDown)
+    const isReportDue = [...recorded].some((group) => isReported(group));
+    if (isReportDue && (this.#options.stream === undefined || this.#streamIsDown))
       this.#report(this.#options.reports.fromReadings(this.#options.collection));
     // Exports take their own time; the next sample does not wait for them.
     void this.#tick((group) => recorded.has(group));

@@ -1,13 +1,13 @@
 /**
- * The vocabulary between sources and receivers: neuron-monitor's ten metric groups and their data, in neuron-monitor's own
+ * The vocabulary between sources and receivers: neuron-monitor's ten metric groups, one of the agent's own, and their data, in neuron-monitor's
  * spelling and units (percent 0–100, bytes, seconds, tallies of the period). Every field is optional: absent is not zero.
  * Source of the shapes: neuron-monitor user guide and published captures.
  */
 
 /** Groups reported once for each Neuron process, in the order of neuron-monitor's output. */
 export const RUNTIME_GROUPS = ['execution_stats', 'memory_used', 'neuron_runtime_vcpu_usage', 'neuroncore_counters'] as const;
-/** Groups reported once for the host. */
-export const SYSTEM_GROUPS = ['memory_info', 'neuron_hw_counters', 'vcpu_usage'] as const;
+/** Groups reported once for the host. The last one is the agent's own: only the driver's sysfs knows it, neuron-monitor does not. */
+export const SYSTEM_GROUPS = ['memory_info', 'neuron_hw_counters', 'vcpu_usage', 'neuron_device_counters'] as const;
 /** Facts about the host; present in every report, without a configurable period. */
 export const FACT_GROUPS = ['instance_info', 'neuron_hardware_info', 'neuron_k8s_info'] as const;
 
@@ -116,11 +116,15 @@ export interface VcpuUsage {
   readonly cpu_time?: NumberMap;
 }
 
-export interface DeviceCounters {
+export interface DeviceErrors {
   readonly neuron_device_index: number;
   /** mem_ecc_corrected, mem_ecc_uncorrected, sram_ecc_corrected, sram_ecc_uncorrected; sysfs adds mem_ecc_repairable_uncorrected. */
   readonly ecc: NumberMap;
-  /** From here on: what only the driver's sysfs tells, all processes of the device together. */
+}
+
+/** What only the driver's sysfs tells of a device, all its processes together. */
+export interface DeviceCounters {
+  readonly neuron_device_index: number;
   readonly device_facts?: DeviceFacts;
   readonly device_health?: DeviceHealth;
   readonly device_power?: DevicePower;
@@ -183,6 +187,12 @@ export interface DeviceCore {
 }
 
 export interface NeuronHwCounters {
+  readonly neuron_devices?: readonly DeviceErrors[];
+  /** The counts are running totals; absent from neuron-monitor, which leaves open whether they are tallies of the period. */
+  readonly counts?: 'cumulative';
+}
+
+export interface NeuronDeviceCounters {
   readonly neuron_devices?: readonly DeviceCounters[];
   /** Version of the kernel driver. */
   readonly driver_version?: string;
@@ -233,6 +243,7 @@ export interface GroupData {
   readonly memory_info: MemoryInfo;
   readonly neuron_hw_counters: NeuronHwCounters;
   readonly vcpu_usage: VcpuUsage;
+  readonly neuron_device_counters: NeuronDeviceCounters;
   readonly instance_info: InstanceInfo;
   readonly neuron_hardware_info: NeuronHardwareInfo;
   readonly neuron_k8s_info: NeuronK8sInfo;
@@ -269,6 +280,11 @@ export interface HostFacts {
   readonly instance_info?: InstanceInfo;
   readonly neuron_hardware_info?: NeuronHardwareInfo;
   readonly neuron_k8s_info?: NeuronK8sInfo;
+}
+
+/** Part of neuron-monitor's report, and so of the JSON on stdout. */
+export function isReported(group: MetricGroup): boolean {
+  return group !== 'neuron_device_counters';
 }
 
 export function isRuntimeGroup(group: MetricGroup): group is RuntimeGroup {

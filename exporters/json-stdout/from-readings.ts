@@ -26,6 +26,8 @@ export function documentFromReadings(readings: Iterable<AnyGroupReading>, runtim
   const system: Record<string, JsonObject> = {};
   const facts: Record<string, JsonObject> = {};
   for (const reading of readings) {
+    // neuron-monitor has no such group.
+    if (reading.group === 'neuron_device_counters') continue;
     const data = groupMembers(reading);
     if (reading.runtime !== undefined) {
       const key = runtimeKey(reading.runtime);
@@ -50,16 +52,18 @@ export function documentFromReadings(readings: Iterable<AnyGroupReading>, runtim
   };
 }
 
+type DocumentReading = Exclude<AnyGroupReading, { readonly group: 'neuron_device_counters' }>;
+
 function isFact(group: MetricGroup): boolean {
   return group === 'instance_info' || group === 'neuron_hardware_info' || group === 'neuron_k8s_info';
 }
 
 /** Facts have no period, but for those of Kubernetes. */
-function groupMembers(reading: AnyGroupReading): JsonObject {
+function groupMembers(reading: DocumentReading): JsonObject {
   return { period: reading.periodSeconds, ...dataMembers(reading), error: reading.error ?? '' };
 }
 
-function dataMembers(reading: AnyGroupReading): JsonObject {
+function dataMembers(reading: DocumentReading): JsonObject {
   switch (reading.group) {
     case 'execution_stats':
       return executionStats(reading);

@@ -1,7 +1,6 @@
 import type { AttributesOf } from '../../src/metric-table.ts';
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
-import type { DeviceCore, DeviceCounters, DeviceHealth, GroupReading, HostFacts, NeuronHwCounters, NumberMap } from '../../src/report.ts';
-import { indexOf } from '../core-index.ts';
+import type { DeviceErrors, GroupReading, HostFacts } from '../../src/report.ts';
 import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';
 
@@ -17,31 +16,17 @@ function receive(reading: GroupReading<'neuron_hw_counters'>, recorder: Recorder
     )
   )
     return;
+  // Only neuron-monitor leaves it open whether its counts are totals or tallies: the driver's are totals.
+  const isTally = context.eccCounts === 'tally' && reading.data.counts === undefined;
   const seen = new Set<number>();
   for (const device of devices) {
     if (seen.has(device.neuron_device_index)) recorder.fail('source_malformed', 'a Neuron device is listed twice');
-    else recordAll(device, reading.data, recorder, context);
+    else recordErrors(device, isTally, recorder, context);
     seen.add(device.neuron_device_index);
   }
-  recorder.resource(resourceOf(reading.data));
 }
 
-function recordAll(device: DeviceCounters, { driver_version }: NeuronHwCounters, recorder: Recorder, context: ReceiverContext): void {
-  recordErrors(device, recorder, context);
-  recordDevice(device, driver_version, recorder, context);
-  for (const [index, core] of Object.entries(device.device_cores ?? {})) recordCore(device, index, core, recorder, context);
-}
-
-function resourceOf({ driver_version, ultraserver }: NeuronHwCounters): Readonly<Record<string, string | undefined>> {
-  const attributes: Record<string, string | undefined> = { 'neuron.driver.version': driver_version };
-  for (const [name, value] of Object.entries(ultraserver ?? {}))
-    attributes[`neuron.ultraserver.${name.replace('ultraserver_', '')}`] = value;
-  return attributes;
-}
-
-/** Only neuron-monitor leaves it open whether its counts are totals or tallies: the driver's are totals. */
-function recordErrors(device: DeviceCounters, recorder: Recorder, context: ReceiverContext): void {
-  const isTally = context.eccCounts === 'tally' && device.device_health === undefined;
+function recordErrors(device: DeviceErrors, isTally: boolean, recorder: Recorder, context: ReceiverContext): void {
   for (const [name, count] of Object.entries(device.ecc)) {
     const [, memory, errorType] = /^(mem|hbm|sram)_ecc_(\w+)$/.exec(name) ?? [];
     if (errorType === undefined) continue;
@@ -64,102 +49,6 @@ function attributesOf(
     'error.type': errorType,
     'neuron.device.index': device,
   };
-}
-
-/** Totals of the driver count since it was loaded, which is after the boot. */
-function recordDevice(
-  device: DeviceCounters,
-  driverVersion: string | undefined,
-  recorder: Recorder,
-  { bootTimeMs }: ReceiverContext,
-): void {
-  const attributes = { 'neuron.device.index': device.neuron_device_index };
-  const { device_health: health, device_power: power } = device;
-  if (health !== undefined) recordHealth(device, health, driverVersion, recorder);
-  if (health?.hw_error_events !== undefined) recorder.total(metrics.errorEvents, health.hw_error_events, attributes, bootTimeMs);
-  for (const statistic of POWER_STATISTICS) {
-    if (power !== undefined) recorder.set(metrics.power, power[statistic], { ...attributes, 'neuron.power.statistic': statistic });
-  }
-  eachOf(device.device_host_memory, (category, bytes) =>
-    recorder.set(metrics.hostMemory, bytes, { ...attributes, 'neuron.memory.category': category }),
-  );
-  eachOf(device.device_host_memory_peak, (category, bytes) =>
-    recorder.set(metrics.hostMemoryPeak, bytes, { ...attributes, 'neuron.memory.category': category }),
-  );
-  if (device.device_reset_failures !== undefined)
-    recorder.total(metrics.resetFailures, device.device_reset_failures, attributes, bootTimeMs);
-}
-
-const POWER_STATISTICS = ['min', 'max', 'avg'] as const;
-const HW_STATES = { healthy: 'ok', unhealthy: 'failed', unknown: 'unknown' } as const;
-
-/** The parts that firmware of 2026 knows (driver source, 2.30); it may come to know more. */
-const COMPONENTS = [
-  'axi_fabric',
-  'firmware_service_api',
-  'firmware_service_processor',
-  'hbm',
-  'link_efa',
-  'link_host',
-  'link_interserver',
-  'link_intraserver',
-  'link_switch',
-  'sram',
-] as const;
-
-function recordHealth(device: DeviceCounters, health: DeviceHealth, driverVersion: string | undefined, recorder: Recorder): void {
-  const index = device.neuron_device_index;
-  for (const [state, hwState] of Object.entries(HW_STATES)) {
-    recorder.set(metrics.status, state === health.state ? 1 : 0, {
-      'hw.id': `neuron${index}`,
-      'hw.type': 'npu',
-      'hw.state': hwState,
-      'hw.model': device.device_facts?.name,
-      'hw.serial_number': device.device_facts?.serial_number,
-      'hw.firmware_version': device.device_facts?.firmware_build,
-      'hw.driver_version': driverVersion,
-      'neuron.device.index': index,
-    });
-  }
-  if (health.state !== 'healthy' && health.reason !== 'components') return;
-  for (const component of new Set([...COMPONENTS, ...health.unhealthy_components])) {
-    const isUnhealthy = health.unhealthy_components.includes(component) ? 1 : 0;
-    recorder.set(metrics.componentFaults, isUnhealthy, { 'neuron.device.index': index, 'neuron.device.component': component });
-  }
-}
-
-function recordCore(device: DeviceCounters, index: string, core: DeviceCore, recorder: Recorder, context: ReceiverContext): void {
-  const inDevice = indexOf(index, recorder);
-  if (inDevice === undefined) return;
-  const coresPerDevice = device.device_facts?.core_count ?? Object.keys(device.device_cores ?? {}).length;
-  const deviceIndex = device.neuron_device_index;
-  const coreIndex = deviceIndex * coresPerDevice + inDevice;
-  const attributes = { 'neuron.device.index': deviceIndex, 'neuron.physical_core.index': coreIndex };
-  const since = context.bootTimeMs;
-  // Written out, not spread: of these there are thousands in each cycle.
-  const ofKind = (category: string): AttributesOf<(typeof metrics.memory)['attributes']> => ({
-    'neuron.device.index': deviceIndex,
-    'neuron.physical_core.index': coreIndex,
-    'neuron.memory.category': category,
-  });
-  eachOf(core.memory, (category, bytes) => recorder.set(metrics.memory, bytes, ofKind(category)));
-  eachOf(core.memory_peak, (category, bytes) => recorder.set(metrics.memoryPeak, bytes, ofKind(category)));
-  if (context.ratesAreMeaningful && core.utilization !== undefined) recorder.set(metrics.utilization, core.utilization, attributes);
-  if (context.ratesAreMeaningful && core.flops !== undefined) recorder.set(metrics.flops, core.flops, attributes);
-  eachOf(core.executions, (outcome, total) =>
-    recorder.total(metrics.executions, total, { ...attributes, 'neuron.execution.outcome': outcome }, since),
-  );
-  eachOf(core.events, (type, total) => recorder.total(metrics.events, total, { ...attributes, 'neuron.core.event.type': type }, since));
-  if (core.model_loads !== undefined) recorder.total(metrics.modelLoads, core.model_loads, attributes, since);
-  if (core.reset_requests !== undefined) recorder.total(metrics.resetRequests, core.reset_requests, attributes, since);
-}
-
-function eachOf(map: NumberMap | undefined, record: (name: string, value: number) => void): void {
-  if (map === undefined) return;
-  for (const name of Object.keys(map)) {
-    const value = map[name];
-    if (value !== undefined) record(name, value);
-  }
 }
 
 /** Every Neuron device has HBM, except those of Inf1 (Neuron documentation, Inf1 architecture: DDR4). */

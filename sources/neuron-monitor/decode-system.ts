@@ -1,4 +1,4 @@
-import type { DeviceCounters, MemoryInfo, NeuronHwCounters, VcpuUsage } from '../../src/report.ts';
+import type { DeviceErrors, MemoryInfo, NeuronHwCounters, VcpuUsage } from '../../src/report.ts';
 import { INDEX_KEY, present } from './fields.ts';
 import type { FieldReader } from './fields.ts';
 
@@ -29,7 +29,7 @@ export function decodeHwCounters(fields: FieldReader): NeuronHwCounters {
 /** `sram_ecc_corrected` came after 2022; the driver knows more kinds than neuron-monitor prints, so kinds are data. */
 const ECC_COUNTER = /^(?:mem|sram|hbm)_ecc_[a-z_]+$/;
 
-function decodeDevice(device: FieldReader): readonly DeviceCounters[] {
+function decodeDevice(device: FieldReader): readonly DeviceErrors[] {
   const index = device.requiredIndex('neuron_device_index');
   if (index === undefined) return [];
   const ecc: Record<string, number> = {};

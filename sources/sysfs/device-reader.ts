@@ -1,4 +1,4 @@
-import type { DeviceCore, DeviceCounters, DeviceFacts, DeviceHealth, NumberMap } from '../../src/report.ts';
+import type { DeviceCore, DeviceCounters, DeviceErrors, DeviceFacts, DeviceHealth, NumberMap } from '../../src/report.ts';
 import type { SourceFailure } from '../../src/source.ts';
 import { CoreActivity } from './busy-time.ts';
 import type { TimeUnitTest } from './busy-time.ts';
@@ -12,6 +12,7 @@ import type { NodeReader } from './node-file.ts';
 import { PowerSchedule, parsePower } from './power.ts';
 import type { FactNode } from './roles.ts';
 import { Sweep } from './sweep.ts';
+import type { SysfsGroup } from './sweep.ts';
 import { findFiles, inodeOf } from './walk.ts';
 import type { DeviceDirectory, FoundFile } from './walk.ts';
 
@@ -22,8 +23,18 @@ export interface DeviceReaderOptions {
   readonly detail: SysfsDetail;
 }
 
+/** What to read: the groups that are due. */
+export interface DeviceRequest {
+  readonly errors: boolean;
+  readonly counters: boolean;
+  /** The driver updates the datastore's counters while applications run, not only when they end. */
+  readonly countersAreLive: boolean;
+  readonly monotonicMs: number;
+}
+
 export interface DeviceSample {
-  /** Absent when the device was not there. */
+  /** Each is absent when it was not asked for, and when the device was not there. */
+  readonly errors?: DeviceErrors;
   readonly counters?: DeviceCounters;
   readonly failures: readonly SourceFailure[];
 }
@@ -84,19 +95,19 @@ export class DeviceReader {
   }
 
   /** Nodes that are gone are looked for once more where they may stand now. */
-  read(countersAreLive: boolean, monotonicMs: number): DeviceSample {
-    if (inodeOf(this.directory.path) !== this.#inode || this.#hasMoved(monotonicMs)) this.#search();
-    const first = this.#tryRead(countersAreLive, monotonicMs);
+  read(request: DeviceRequest): DeviceSample {
+    if (inodeOf(this.directory.path) !== this.#inode || this.#hasMoved(request.monotonicMs)) this.#search();
+    const first = this.#tryRead(request);
     if (first !== undefined) return first;
     this.#search();
-    return this.#tryRead(countersAreLive, monotonicMs) ?? { failures: [] };
+    return this.#tryRead(request) ?? { failures: [] };
   }
 
   /** Some facts are for root only in older drivers: what cannot be read is left out without a word. Known facts survive a reset. */
   refreshFacts(monotonicMs: number): void {
     if (monotonicMs - this.#factsAtMs < FACTS_MS) return;
     this.#factsAtMs = monotonicMs;
-    const quiet = this.#newSweep();
+    const quiet = this.#newSweep('neuron_device_counters');
     const texts = new Map<FactNode, string>();
     for (const [name, file] of this.#inventory.facts) {
       const text = quiet.text(file);
@@ -113,15 +124,22 @@ export class DeviceReader {
   }
 
   /** Undefined when the device, or a node of the inventory, is not there any more. */
-  #tryRead(countersAreLive: boolean, monotonicMs: number): DeviceSample | undefined {
+  #tryRead(request: DeviceRequest): DeviceSample | undefined {
     if (this.#inode === undefined) return undefined;
-    const sweep = this.#newSweep();
-    const counters = this.#sweep(sweep, countersAreLive, monotonicMs);
-    return sweep.gone ? undefined : { counters, failures: sweep.failures() };
+    const ofErrors = this.#newSweep('neuron_hw_counters');
+    const ofCounters = this.#newSweep('neuron_device_counters');
+    const errors = request.errors ? this.#readErrors(ofErrors, request.monotonicMs) : undefined;
+    const counters = request.counters ? this.#readCounters(ofCounters, request) : undefined;
+    if (ofErrors.gone || ofCounters.gone) return undefined;
+    return {
+      ...(errors !== undefined && { errors: { neuron_device_index: this.directory.index, ecc: errors } }),
+      ...(counters !== undefined && { counters }),
+      failures: [...ofErrors.failures(), ...ofCounters.failures()],
+    };
   }
 
-  #newSweep(): Sweep {
-    return new Sweep(this.#options.reader, this.directory.index);
+  #newSweep(group: SysfsGroup): Sweep {
+    return new Sweep(this.#options.reader, this.directory.index, group);
   }
 
   #search(): void {
@@ -145,7 +163,7 @@ export class DeviceReader {
     return hashOf(findFiles(this.directory)) !== this.#treeHash;
   }
 
-  #sweep(sweep: Sweep, countersAreLive: boolean, monotonicMs: number): DeviceCounters {
+  #readCounters(sweep: Sweep, { countersAreLive, monotonicMs }: DeviceRequest): DeviceCounters {
     const { hostMemory, power } = this.#inventory;
     this.refreshFacts(monotonicMs);
     if (power !== undefined && this.#power.isDue(monotonicMs)) this.#readPower(sweep, monotonicMs);
@@ -157,7 +175,6 @@ export class DeviceReader {
     const resetFailures = this.#readResetFailures(sweep);
     return {
       neuron_device_index: this.directory.index,
-      ecc: this.#readErrors(sweep, monotonicMs),
       ...(Object.keys(this.#facts).length > 0 && { device_facts: this.#facts }),
       device_health: health,
       ...(sample !== undefined && { device_power: sample }),

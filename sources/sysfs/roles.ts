@@ -39,13 +39,7 @@ export const OUTCOMES = [
   ['failed_to_queue', 'execute_failed_to_queue'],
 ] as const;
 
-const OTHER_COUNTERS = [
-  'model_load_count',
-  'flop_count',
-  'nc_time_in_use',
-  'reset_req_count',
-  'reset_fail_count',
-] as const;
+const OTHER_COUNTERS = ['model_load_count', 'flop_count', 'nc_time_in_use', 'reset_req_count', 'reset_fail_count'] as const;
 const ERROR_COUNTERS = [
   'mem_ecc_corrected',
   'mem_ecc_uncorrected',

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { errnoName, fileError } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
-import type { AnyGroupReading, DeviceCounters, DeviceHealth, MetricGroup, NeuronHardwareInfo } from '../../src/report.ts';
+import type { AnyGroupReading, DeviceCounters, DeviceErrors, DeviceHealth, MetricGroup, NeuronHardwareInfo } from '../../src/report.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { neuronHardwareInfo } from '../hardware/hardware-info.ts';
 import { TimeUnitTest } from './busy-time.ts';
@@ -12,6 +12,7 @@ import { DeviceReader } from './device-reader.ts';
 import { Driver } from './driver.ts';
 import type { SysfsDetail } from './inventory.ts';
 import { NodeReader } from './node-file.ts';
+import type { SysfsGroup } from './sweep.ts';
 import { readUltraserver } from './ultraserver.ts';
 import { findDevices } from './walk.ts';
 import type { DeviceDirectory } from './walk.ts';
@@ -26,7 +27,7 @@ export interface SysfsOptions {
   readonly maxKeptFiles?: number;
 }
 
-const GROUPS: ReadonlySet<MetricGroup> = new Set(['neuron_hw_counters', 'neuron_hardware_info']);
+const GROUPS: ReadonlySet<MetricGroup> = new Set(['neuron_hw_counters', 'neuron_device_counters', 'neuron_hardware_info']);
 const NO_GROUPS: ReadonlySet<MetricGroup> = new Set();
 /** A sweep hands the event loop back this often. */
 const SLICE_MS = 4;
@@ -53,7 +54,7 @@ class SysfsSource implements PullSource {
   readonly #devices = new Map<number, DeviceReader>();
   readonly #health = new Map<number, string>();
   #unit = new TimeUnitTest();
-  #readAtMs: number | undefined;
+  readonly #readAtMs = new Map<SysfsGroup, number>();
 
   constructor(options: SysfsOptions) {
     this.#options = options;
@@ -75,7 +76,7 @@ class SysfsSource implements PullSource {
     const failures: SourceFailure[] = [];
     this.#follow(this.#find(failures));
     const readings: AnyGroupReading[] = [];
-    if (groups.has('neuron_hw_counters')) readings.push(await this.#readCounters(failures, signal));
+    readings.push(...(await this.#readDevices(groups, failures, signal)));
     if (groups.has('neuron_hardware_info')) readings.push({ group: 'neuron_hardware_info', data: this.#hardwareInfo() });
     return { source: this.id, sampledAtMs, readings, failures };
   }
@@ -115,11 +116,17 @@ class SysfsSource implements PullSource {
     }
   }
 
-  async #readCounters(failures: SourceFailure[], signal: AbortSignal): Promise<AnyGroupReading> {
+  async #readDevices(
+    groups: ReadonlySet<MetricGroup>,
+    failures: SourceFailure[],
+    signal: AbortSignal,
+  ): Promise<readonly AnyGroupReading[]> {
     const { clock } = this.#host;
+    const [errors, counters] = [groups.has('neuron_hw_counters'), groups.has('neuron_device_counters')];
+    if (!errors && !counters) return [];
     const startedAtMs = clock.monotonicMs();
-    const devices: DeviceCounters[] = [];
-    const live = this.#countersAreLive();
+    const found = { errors: [] as DeviceErrors[], counters: [] as DeviceCounters[] };
+    const countersAreLive = this.#countersAreLive();
     let sliceAtMs = startedAtMs;
     for (const device of [...this.#devices.values()].toSorted((a, b) => a.directory.index - b.directory.index)) {
       const nowMs = clock.monotonicMs();
@@ -128,24 +135,43 @@ class SysfsSource implements PullSource {
         await setImmediate();
       }
       if (signal.aborted) break;
-      const sample = device.read(live, clock.monotonicMs());
+      const sample = device.read({ errors, counters, countersAreLive, monotonicMs: clock.monotonicMs() });
       failures.push(...sample.failures);
-      if (sample.counters !== undefined) devices.push(sample.counters);
+      if (sample.errors !== undefined) found.errors.push(sample.errors);
+      if (sample.counters !== undefined) found.counters.push(sample.counters);
     }
+    return [
+      ...(errors ? [this.#errorReading(found.errors, startedAtMs)] : []),
+      ...(counters ? [this.#counterReading(found.counters, startedAtMs)] : []),
+    ];
+  }
+
+  #errorReading(devices: readonly DeviceErrors[], startedAtMs: number): AnyGroupReading {
+    const group = 'neuron_hw_counters';
+    return { group, ...this.#period(group, startedAtMs), data: { neuron_devices: devices, counts: 'cumulative' } };
+  }
+
+  #counterReading(devices: readonly DeviceCounters[], startedAtMs: number): AnyGroupReading {
     for (const device of devices) this.#noteHealth(device.neuron_device_index, device.device_health);
+    const group = 'neuron_device_counters';
     const ultraserver = readUltraserver(this.#host.sysRoot);
     const { version } = this.#driver;
-    const periodSeconds = this.#readAtMs === undefined ? undefined : (startedAtMs - this.#readAtMs) / 1000;
-    this.#readAtMs = startedAtMs;
     return {
-      group: 'neuron_hw_counters',
-      ...(periodSeconds !== undefined && { periodSeconds }),
+      group,
+      ...this.#period(group, startedAtMs),
       data: {
         neuron_devices: devices,
         ...(version !== undefined && { driver_version: version }),
         ...(ultraserver !== undefined && { ultraserver }),
       },
     };
+  }
+
+  /** Since the last reading of the group. */
+  #period(group: SysfsGroup, startedAtMs: number): { readonly periodSeconds?: number } {
+    const before = this.#readAtMs.get(group);
+    this.#readAtMs.set(group, startedAtMs);
+    return before === undefined ? {} : { periodSeconds: (startedAtMs - before) / 1000 };
   }
 
   #countersAreLive(): boolean {

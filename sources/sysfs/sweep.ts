@@ -9,21 +9,27 @@ import type { NodeFile, NodeReader } from './node-file.ts';
 /** Errors that say a node is no longer there: the driver was reloaded, or took the device away. */
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'ESTALE']);
 
+/** Groups that are read from the files of a device. */
+export type SysfsGroup = 'neuron_hw_counters' | 'neuron_device_counters';
+
 /** One pass over the files of one device: values that can be read, and one failure of each kind for those that cannot. */
 export class Sweep {
   /** A node was not there any more; the inventory is out of date. */
   gone = false;
   readonly #reader: NodeReader;
   readonly #device: string;
+  readonly #group: SysfsGroup;
   readonly #failed = new Map<ErrorCode, AgentError>();
 
-  constructor(reader: NodeReader, deviceIndex: number) {
+  /** Failures are those of `group`. */
+  constructor(reader: NodeReader, deviceIndex: number, group: SysfsGroup) {
     this.#reader = reader;
     this.#device = `neuron${deviceIndex}`;
+    this.#group = group;
   }
 
   failures(): readonly SourceFailure[] {
-    return [...this.#failed.values()].map((error) => ({ error, group: 'neuron_hw_counters' }));
+    return [...this.#failed.values()].map((error) => ({ error, group: this.#group }));
   }
 
   /** A counter that a double holds exactly; undefined when it is missing or broken. */

@@ -137,6 +137,27 @@ describe('groups', () => {
     expect([...periodsOf(loaded({ text })).keys()]).toEqual(['vcpu_usage']);
   });
 
+  it.each([
+    [
+      'comes with neuron_hw_counters',
+      [{ type: 'neuron_hw_counters', period: '30s' }],
+      { neuron_hw_counters: 30, neuron_device_counters: 30 },
+    ],
+    [
+      'has a period of its own where it is listed',
+      [{ type: 'neuron_device_counters' }, { type: 'neuron_hw_counters', period: '30s' }],
+      { neuron_hw_counters: 30, neuron_device_counters: 5 },
+    ],
+    ['can be had alone', [{ type: 'neuron_device_counters', period: '2s' }], { neuron_device_counters: 2 }],
+    ['is not there without either', [{ type: 'vcpu_usage' }], { vcpu_usage: 5 }],
+  ])('neuron_device_counters %s', (_name, system_metrics, expectedSeconds) => {
+    const value = config({ system_metrics });
+    const seconds = Object.fromEntries(Object.entries(value.systemGroups).map(([group, { periodMs }]) => [group, periodMs / 1_000]));
+    expect(seconds).toEqual(expectedSeconds);
+    // neuron-monitor refuses groups it does not have.
+    expect(JSON.stringify(neuronMonitorFile(value))).not.toContain('neuron_device_counters');
+  });
+
   it('listed twice: the first one counts, with a warning', () => {
     const text = '{"system_metrics": [{"type": "vcpu_usage", "period": "1s"}, {"type": "vcpu_usage", "period": "9s"}]}';
     expect(loaded({ text }).systemGroups).toEqual({ vcpu_usage: { periodMs: 1_000 } });
@@ -163,7 +184,10 @@ describe('the file for neuron-monitor itself', () => {
       ],
       system_metrics: [{ type: 'neuron_hw_counters', period: '60s' }],
     });
-    expect(config(written).systemGroups).toEqual({ neuron_hw_counters: { periodMs: 60_000 } });
+    expect(config(written).systemGroups).toEqual({
+      neuron_hw_counters: { periodMs: 60_000 },
+      neuron_device_counters: { periodMs: 60_000 },
+    });
   });
 });
 
@@ -216,6 +240,8 @@ describe.skipIf(!existsSync(SAMPLES))('published configurations (only where ../s
     const types = result.ok
       ? [...listed.neuron_runtimes[0].metrics, ...listed.system_metrics].map(({ type }: { type: string }) => type)
       : [];
-    expect(result.ok ? [...periodsOf(result.config).keys()].toSorted() : []).toEqual(types.toSorted());
+    // What is no group of neuron-monitor's comes with its hardware counters.
+    const expected = types.includes('neuron_hw_counters') ? [...types, 'neuron_device_counters'] : types;
+    expect(result.ok ? [...periodsOf(result.config).keys()].toSorted() : []).toEqual(expected.toSorted());
   });
 });

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { metrics } from '../../receivers/neuron_hw_counters/metrics.ts';
-import type { DeviceCounters, DeviceHealth } from '../../src/report.ts';
+import { metrics } from '../../receivers/neuron_device_counters/metrics.ts';
+import { metrics as ecc } from '../../receivers/neuron_hw_counters/metrics.ts';
+import type { DeviceCounters, DeviceErrors, DeviceHealth } from '../../src/report.ts';
 import { CONTEXT, GroupTest, valuesOf } from '../support/receive.ts';
 
 /** What sysfs says about one device with two cores; every member is there. */
 const DEVICE: DeviceCounters = {
   neuron_device_index: 3,
-  ecc: { mem_ecc_corrected: 4, mem_ecc_repairable_uncorrected: 1, sram_ecc_uncorrected: 0 },
   device_facts: { name: 'Trainium2', serial_number: '00112233445566aa', firmware_build: '1.2', core_count: 8 },
   device_health: { state: 'healthy', unhealthy_components: [], hw_error_events: 2 },
   device_power: { epoch_seconds: 1_767_225_600, min: 0.5, max: 60, avg: 25 },
@@ -28,11 +28,16 @@ const DEVICE: DeviceCounters = {
   },
 };
 
-function group(): GroupTest<'neuron_hw_counters'> {
-  return new GroupTest('neuron_hw_counters', { isEnabled: () => true });
+const ERRORS: DeviceErrors = {
+  neuron_device_index: 3,
+  ecc: { mem_ecc_corrected: 4, mem_ecc_repairable_uncorrected: 1, sram_ecc_uncorrected: 0 },
+};
+
+function group(): GroupTest<'neuron_device_counters'> {
+  return new GroupTest('neuron_device_counters', { isEnabled: () => true });
 }
 
-function received(device: Partial<DeviceCounters>): ReturnType<GroupTest<'neuron_hw_counters'>['receive']> {
+function received(device: Partial<DeviceCounters>): ReturnType<GroupTest<'neuron_device_counters'>['receive']> {
   return group().receive({ data: { neuron_devices: [{ ...DEVICE, ...device }], driver_version: '2.30.2.0' } });
 }
 
@@ -50,7 +55,11 @@ describe('what only sysfs knows', () => {
     expect(valuesOf(all, metrics.hostMemoryPeak)).toEqual({ '3/tensors': 20 });
     expect(valuesOf(all, metrics.errorEvents)).toEqual({ '3': 2 });
     expect(valuesOf(all, metrics.resetFailures)).toEqual({ '3': 1 });
-    expect(valuesOf(all, metrics.errors)).toEqual({
+  });
+
+  it('rows that can be repaired are errors of a kind of their own', () => {
+    const all = new GroupTest('neuron_hw_counters').receive({ data: { neuron_devices: [ERRORS], counts: 'cumulative' } });
+    expect(valuesOf(all, ecc.errors)).toEqual({
       'neuron3:hbm/memory/neuron3/HBM/corrected/3': 4,
       'neuron3:hbm/memory/neuron3/HBM/repairable_uncorrected/3': 1,
       'neuron3:sram/memory/neuron3/SRAM/uncorrected/3': 0,
@@ -122,9 +131,9 @@ it('a total that fell begins anew and is never a negative step', () => {
 
 it('totals of the driver are totals, whatever neuron-monitor\u2019s counts are said to be', () => {
   const test = new GroupTest('neuron_hw_counters', { context: { ...CONTEXT, eccCounts: 'tally' } });
-  test.receive({ data: { neuron_devices: [DEVICE] } });
-  const again = test.receive({ data: { neuron_devices: [DEVICE] } });
-  expect(valuesOf(again, metrics.errors)['neuron3:hbm/memory/neuron3/HBM/corrected/3']).toBe(4);
+  test.receive({ data: { neuron_devices: [ERRORS], counts: 'cumulative' } });
+  const again = test.receive({ data: { neuron_devices: [ERRORS], counts: 'cumulative' } });
+  expect(valuesOf(again, ecc.errors)['neuron3:hbm/memory/neuron3/HBM/corrected/3']).toBe(4);
 });
 
 it('rates of a period too short to mean anything are left out', () => {

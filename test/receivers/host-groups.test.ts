@@ -9,7 +9,7 @@ import { metrics as k8s } from '../../receivers/neuron_k8s_info/metrics.ts';
 import { metrics as vcpu } from '../../receivers/vcpu_usage/metrics.ts';
 import { RECEIVERS } from '../../receivers/index.ts';
 import { METRIC_GROUPS } from '../../src/report.ts';
-import type { DeviceCounters, PodPlacement } from '../../src/report.ts';
+import type { DeviceErrors, PodPlacement } from '../../src/report.ts';
 import { T0_MS } from '../support/metrics.ts';
 import { CONTEXT, GroupTest, TWO_CORES_PER_DEVICE, valuesOf } from '../support/receive.ts';
 
@@ -137,7 +137,7 @@ describe('vcpu_usage', () => {
   });
 });
 
-function device(index: number, corrected: number): DeviceCounters {
+function device(index: number, corrected: number): DeviceErrors {
   return { neuron_device_index: index, ecc: { mem_ecc_corrected: corrected, mem_ecc_uncorrected: 1, sram_ecc_uncorrected: 0 } };
 }
 

@@ -194,7 +194,8 @@ function durationMs(text: string): number | undefined {
   if (/^[+-]?\d+$/.test(text)) return Number(text) / 1e6;
   if (!/^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/.test(text)) return undefined;
   let total = 0;
-  for (const [, amount, unit] of text.matchAll(/([\d.]+)([a-z\u00b5\u03bc]+)/g)) total += Number(amount) * (UNIT_MS.get(unit ?? '') ?? Number.NaN);
+  for (const [, amount, unit] of text.matchAll(/([\d.]+)([a-z\u00b5\u03bc]+)/g))
+    total += Number(amount) * (UNIT_MS.get(unit ?? '') ?? Number.NaN);
   return text.startsWith('-') ? -total : total;
 }
 

@@ -9,8 +9,8 @@ describe.each(archiveNames().map((name) => [name]))('driver %s', (name) => {
   it('is read as a whole', async () => {
     using tree = unpackArchive(name);
     await using sysfs = new SysfsTest({ root: tree.root, detail: EVERYTHING });
-    expect([...sysfs.source.groups()]).toEqual(['neuron_hw_counters', 'neuron_hardware_info']);
-    const batch = await sysfs.read('neuron_hw_counters', 'neuron_hardware_info');
+    expect([...sysfs.source.groups()]).toEqual(['neuron_hw_counters', 'neuron_device_counters', 'neuron_hardware_info']);
+    const batch = await sysfs.read('neuron_hw_counters', 'neuron_device_counters', 'neuron_hardware_info');
     expect(failuresOf(batch)).toEqual([]);
     expect(batch).toMatchObject({ source: 'sysfs', sampledAtMs: sysfs.clock.nowMs() });
     expectGolden(`sysfs/${name}.json`, batch.readings);
@@ -36,7 +36,7 @@ it('a rearranged tree says what the tree of the release before says', async () =
 it('what only some want to know is not read for the others', async () => {
   using tree = unpackArchive('2.24-trn2');
   await using sysfs = new SysfsTest({ root: tree.root });
-  const [device] = dataOf(await sysfs.read()).neuron_devices ?? [];
+  const [device] = dataOf(await sysfs.read()).neuron_devices;
   expect(Object.keys(device ?? {})).not.toContain('device_host_memory_peak');
   expect(Object.keys(device?.device_cores?.['0'] ?? {})).toEqual(['memory', 'model_loads', 'reset_requests']);
 });

@@ -2,10 +2,11 @@ import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../sources/virtual/random.ts';
-import type { DeviceCounters, NumberMap } from '../../../src/report.ts';
+import type { NumberMap } from '../../../src/report.ts';
 import type { ReadingBatch } from '../../../src/source.ts';
 import { GroupTest } from '../../support/receive.ts';
-import { SysfsTest, countersOf, dataOf, deviceRoot } from './support.ts';
+import { SysfsTest, dataOf, deviceRoot } from './support.ts';
+import type { DeviceState } from './support.ts';
 
 const TREES = 600;
 
@@ -76,11 +77,11 @@ function numbersOf(batch: ReadingBatch): ReadonlyMap<string, number> {
   const add = (prefix: string, map: NumberMap | undefined): void => {
     for (const [name, value] of Object.entries(map ?? {})) numbers.set(`${prefix}/${name}`, value);
   };
-  for (const device of dataOf(batch).neuron_devices ?? []) addDevice(device, add, numbers);
+  for (const device of dataOf(batch).neuron_devices) addDevice(device, add, numbers);
   return numbers;
 }
 
-function addDevice(device: DeviceCounters, add: (prefix: string, map: NumberMap | undefined) => void, numbers: Map<string, number>): void {
+function addDevice(device: DeviceState, add: (prefix: string, map: NumberMap | undefined) => void, numbers: Map<string, number>): void {
   const index = device.neuron_device_index;
   add(`${index}/ecc`, device.ecc);
   add(`${index}/host`, device.device_host_memory);
@@ -198,16 +199,19 @@ describe('counters that are set back', () => {
     for (let seed = 0; seed < 50; seed += 1) {
       const host = new HostileHost(seed, 2);
       await using sysfs = host.sysfs;
-      const group = new GroupTest('neuron_hw_counters', { isEnabled: () => true });
+      const groups = [new GroupTest('neuron_hw_counters'), new GroupTest('neuron_device_counters', { isEnabled: () => true })] as const;
       for (let step = 0; step < 4; step += 1) {
         const cleared = step === 2;
         if (cleared) for (const counter of host.counters) if (!counter.key.includes('/ecc/')) counter.value = 0;
         host.advance();
         const batch = await sysfs.readLater();
         expect(sorted(numbersOf(batch))).toEqual(sorted(host.expected()));
-        const { points, failures } = group.receive(countersOf(batch));
-        expect(failures).toEqual([]);
-        expect(points.filter(({ value }) => !(Number(value) >= 0))).toEqual([]);
+        for (const reading of batch.readings) {
+          if (reading.group !== 'neuron_hw_counters' && reading.group !== 'neuron_device_counters') continue;
+          const { points, failures } = reading.group === 'neuron_hw_counters' ? groups[0].receive(reading) : groups[1].receive(reading);
+          expect(failures).toEqual([]);
+          expect(points.filter(({ value }) => !(Number(value) >= 0))).toEqual([]);
+        }
       }
     }
   });
@@ -243,7 +247,7 @@ describe('a device that vanishes during the sweep', () => {
       return monotonicMs();
     };
     const batch = await sysfs.read();
-    expect(dataOf(batch).neuron_devices?.map(({ neuron_device_index, ecc }) => [neuron_device_index, ecc['mem_ecc_corrected']])).toEqual([
+    expect(dataOf(batch).neuron_devices.map(({ neuron_device_index, ecc }) => [neuron_device_index, ecc['mem_ecc_corrected']])).toEqual([
       [0, 5],
       [1, 6],
     ]);
@@ -255,7 +259,7 @@ it('a thousand devices are read, and more than that are not looked for', async (
   await using sysfs = new SysfsTest({ maxKeptFiles: 100 });
   for (let device = 0; device < 1_000; device += 1) sysfs.writeDevice(device, { 'stats/hardware/mem_ecc_corrected': `${device}\n` });
   const batch = await sysfs.read();
-  expect(dataOf(batch).neuron_devices?.map(({ ecc }) => ecc['mem_ecc_corrected'])).toEqual(Array.from({ length: 1_000 }, (_, i) => i));
+  expect(dataOf(batch).neuron_devices.map(({ ecc }) => ecc['mem_ecc_corrected'])).toEqual(Array.from({ length: 1_000 }, (_, i) => i));
   for (let device = 1_000; device < 1_100; device += 1) sysfs.writeDevice(device, { 'stats/hardware/mem_ecc_corrected': '1\n' });
   expect(dataOf(await sysfs.readLater()).neuron_devices).toHaveLength(1_024);
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { NodeReader, nodeFile } from '../../../sources/sysfs/node-file.ts';
 import { unpackArchive } from '../../support/sysfs-archive.ts';
-import { SysfsTest, coreOf, countersOf, dataOf, deviceOf, deviceRoot, failuresOf } from './support.ts';
+import { SysfsTest, coreOf, dataOf, deviceOf, deviceRoot, failuresOf, periodOf } from './support.ts';
 
 const LIVE = { 'module/neuron/version': '2.30.2.0\n' };
 
@@ -11,13 +11,28 @@ function core(counters: Readonly<Record<string, number | bigint>>, index = 0): R
   return Object.fromEntries(Object.entries(counters).map(([path, value]) => [`neuron_core${index}/stats/${path}/total`, `${value}\n`]));
 }
 
+it('reads only what is due: error counters cost round trips to the device, the others thousands of files', async () => {
+  await using sysfs = new SysfsTest();
+  sysfs.write(LIVE);
+  sysfs.writeDevice(0, { 'stats/hardware/mem_ecc_corrected': '4\n', ...core({ 'memory_usage/device_mem/tensors': 5 }) });
+  const [errors, ...others] = (await sysfs.read('neuron_hw_counters')).readings;
+  expect([errors?.group, others]).toEqual(['neuron_hw_counters', []]);
+  const broken = { 'stats/hardware/mem_ecc_corrected': 'x\n', ...core({ 'memory_usage/device_mem/tensors': 6 }) };
+  sysfs.writeDevice(0, broken);
+  const batch = await sysfs.read('neuron_device_counters');
+  expect([batch.readings.map(({ group }) => group), failuresOf(batch)]).toEqual([['neuron_device_counters'], []]);
+  const [failure] = (await sysfs.read('neuron_hw_counters')).failures;
+  expect(failure?.group).toBe('neuron_hw_counters');
+});
+
 describe('a host', () => {
   it('without a driver has nothing and complains about nothing', async () => {
     await using sysfs = new SysfsTest();
     expect([...sysfs.source.groups()]).toEqual([]);
-    const batch = await sysfs.read('neuron_hw_counters', 'neuron_hardware_info');
+    const batch = await sysfs.read('neuron_hw_counters', 'neuron_device_counters', 'neuron_hardware_info');
     expect(batch.readings).toEqual([
-      { group: 'neuron_hw_counters', data: { neuron_devices: [] } },
+      { group: 'neuron_hw_counters', data: { neuron_devices: [], counts: 'cumulative' } },
+      { group: 'neuron_device_counters', data: { neuron_devices: [] } },
       { group: 'neuron_hardware_info', data: {} },
     ]);
     expect([batch.failures, sysfs.logged]).toEqual([[], []]);
@@ -26,7 +41,7 @@ describe('a host', () => {
   it('gets devices and loses them', async () => {
     await using sysfs = new SysfsTest();
     sysfs.writeDevice(0, { core_count: '2' });
-    expect(sysfs.source.groups().size).toBe(2);
+    expect(sysfs.source.groups().size).toBe(3);
     expect(dataOf(await sysfs.read()).neuron_devices).toHaveLength(1);
     sysfs.writeDevice(1, { core_count: '2' });
     expect(dataOf(await sysfs.read()).neuron_devices).toHaveLength(2);
@@ -184,11 +199,11 @@ describe('rates', () => {
     sysfs.write(LIVE);
     sysfs.writeDevice(0, busy(3));
     const first = await sysfs.read();
-    expect(countersOf(first).periodSeconds).toBeUndefined();
+    expect(periodOf(first)).toBeUndefined();
     expect(coreOf(first)).toEqual({ executions: { completed: 15 } });
     sysfs.writeDevice(0, busy(5));
     const second = await sysfs.readLater(2_000);
-    expect(countersOf(second).periodSeconds).toBe(2);
+    expect(periodOf(second)).toBe(2);
     expect(coreOf(second)).toEqual({ executions: { completed: 25 }, utilization: 25, flops: 4e9 });
   });
 
@@ -345,7 +360,7 @@ it('stops where it is when it is told to', async () => {
   await using sysfs = new SysfsTest();
   sysfs.writeDevice(0, { core_count: '2' });
   const aborted = AbortSignal.abort();
-  const batch = await sysfs.source.read(new Set(['neuron_hw_counters']), aborted);
+  const batch = await sysfs.source.read(new Set(['neuron_device_counters']), aborted);
   expect(dataOf(batch).neuron_devices).toEqual([]);
 });
 

@@ -4,7 +4,7 @@ import { createSysfsSource } from '../../../sources/sysfs/source.ts';
 import type { SysfsOptions } from '../../../sources/sysfs/source.ts';
 import type { Host } from '../../../src/host.ts';
 import type { LogFields, Logger } from '../../../src/log.ts';
-import type { DeviceCore, DeviceCounters, GroupReading, MetricGroup, NeuronHwCounters } from '../../../src/report.ts';
+import type { DeviceCore, DeviceCounters, DeviceErrors, MetricGroup, NeuronDeviceCounters } from '../../../src/report.ts';
 import type { PullSource, ReadingBatch } from '../../../src/source.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { scratchDirectory } from '../../support/scratch.ts';
@@ -43,7 +43,7 @@ export class SysfsTest {
   }
 
   read(...groups: readonly MetricGroup[]): Promise<ReadingBatch> {
-    const wanted = groups.length === 0 ? ['neuron_hw_counters' as const] : groups;
+    const wanted = groups.length === 0 ? (['neuron_hw_counters', 'neuron_device_counters'] as const) : groups;
     return Promise.resolve(this.source.read(new Set(wanted), new AbortController().signal));
   }
 
@@ -69,17 +69,34 @@ export function deviceRoot(index: number): string {
   return `devices/virtual/neuron_device/neuron${index}`;
 }
 
-export function countersOf(batch: ReadingBatch): GroupReading<'neuron_hw_counters'> {
-  for (const reading of batch.readings) if (reading.group === 'neuron_hw_counters') return reading;
-  throw new Error('no reading of neuron_hw_counters');
+/** What both groups say of a device. */
+export type DeviceState = DeviceErrors & DeviceCounters;
+
+export interface DevicesState extends Omit<NeuronDeviceCounters, 'neuron_devices'> {
+  readonly neuron_devices: readonly DeviceState[];
 }
 
-export function dataOf(batch: ReadingBatch): NeuronHwCounters {
-  return countersOf(batch).data;
+export function dataOf(batch: ReadingBatch): DevicesState {
+  for (const reading of batch.readings) {
+    if (reading.group !== 'neuron_device_counters') continue;
+    const errors = new Map(errorsOf(batch).map(({ neuron_device_index, ecc }) => [neuron_device_index, ecc]));
+    const { neuron_devices: devices = [], ...rest } = reading.data;
+    return { ...rest, neuron_devices: devices.map((device) => ({ ...device, ecc: errors.get(device.neuron_device_index) ?? {} })) };
+  }
+  throw new Error('no reading of neuron_device_counters');
 }
 
-export function deviceOf(batch: ReadingBatch, index = 0): DeviceCounters {
-  const device = dataOf(batch).neuron_devices?.find(({ neuron_device_index }) => neuron_device_index === index);
+function errorsOf(batch: ReadingBatch): readonly DeviceErrors[] {
+  return batch.readings.flatMap((reading) => (reading.group === 'neuron_hw_counters' ? (reading.data.neuron_devices ?? []) : []));
+}
+
+/** Seconds that the rates of the batch cover. */
+export function periodOf(batch: ReadingBatch): number | undefined {
+  return batch.readings.find(({ group }) => group === 'neuron_device_counters')?.periodSeconds;
+}
+
+export function deviceOf(batch: ReadingBatch, index = 0): DeviceState {
+  const device = dataOf(batch).neuron_devices.find(({ neuron_device_index }) => neuron_device_index === index);
   if (device === undefined) throw new Error(`no device ${index}`);
   return device;
 }

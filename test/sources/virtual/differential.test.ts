@@ -13,7 +13,7 @@ import type { VirtualHost, VirtualHostOptions } from '../../../sources/virtual/v
 import { CPU_MODES, DEVICE_MEMORY_CATEGORIES, HOST_MEMORY_CATEGORIES } from '../../../sources/virtual/truth.ts';
 import type { DeviceTruth, MemoryTruth } from '../../../sources/virtual/truth.ts';
 import { silentLogger } from '../../../src/log.ts';
-import type { AnyGroupReading, DeviceCounters, MetricGroup, NumberMap } from '../../../src/report.ts';
+import type { AnyGroupReading, DeviceCounters, DeviceErrors, MetricGroup, NumberMap } from '../../../src/report.ts';
 import type { PullSource } from '../../../src/source.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { scratchDirectory } from '../../support/scratch.ts';
@@ -41,9 +41,11 @@ async function read<G extends MetricGroup>(
   return batch.readings.filter((reading): reading is Extract<AnyGroupReading, { readonly group: G }> => reading.group === group);
 }
 
-async function readDevices(source: PullSource): Promise<readonly DeviceCounters[]> {
-  const [reading] = await read(source, 'neuron_hw_counters');
-  return reading?.data.neuron_devices ?? [];
+async function readDevices(source: PullSource): Promise<readonly (DeviceCounters & DeviceErrors)[]> {
+  const [errors] = await read(source, 'neuron_hw_counters');
+  const [counters] = await read(source, 'neuron_device_counters');
+  const ecc = new Map(errors?.data.neuron_devices?.map((device) => [device.neuron_device_index, device.ecc]));
+  return (counters?.data.neuron_devices ?? []).map((device) => ({ ...device, ecc: ecc.get(device.neuron_device_index) ?? {} }));
 }
 
 function named(categories: readonly string[], bytes: MemoryTruth['bytes']): NumberMap {
@@ -135,7 +137,7 @@ test('what sysfs reads of errors, health and power is what is true', async () =>
     host.step();
     const readings = await readDevices(source);
     for (const device of host.truth().devices) {
-      const { ecc, device_health: health, device_power: power }: Partial<DeviceCounters> = readings[device.index] ?? {};
+      const { ecc, device_health: health, device_power: power }: Partial<DeviceCounters & DeviceErrors> = readings[device.index] ?? {};
       const seen = device.resetting || Object.keys(ecc ?? {}).length < 5 ? {} : (ecc ?? {});
       expect(seen).toEqual(
         Object.keys(seen).length === 0
