@@ -129,6 +129,30 @@ describe('what a process did', () => {
   });
 });
 
+describe('a process that ends while it is read', () => {
+  test('is missing, and nothing has failed: everybody who is there is named', () => {
+    const { driver, collect } = setUp();
+    const slab = driver.start(0, 42, CONTENT);
+    driver.start(0, 43, CONTENT);
+    driver.onRefresh = () => {
+      // What the driver does when the owner is gone (neuron_ds.c, 2.30.2).
+      slab.memory.fill(0, 0, 8);
+      driver.end(0, 42);
+    };
+    expect(collect()).toMatchObject({ processes: [{ pid: 43 }], isComplete: true, failures: [] });
+  });
+
+  test('so does one that is gone before it is mapped', () => {
+    const { driver, collect } = setUp();
+    driver.start(0, 42, CONTENT);
+    driver.start(0, 43, CONTENT);
+    driver.onMap = (pid) => {
+      if (pid === 42) driver.end(0, 42);
+    };
+    expect(collect()).toMatchObject({ processes: [{ pid: 43 }], isComplete: true, failures: [] });
+  });
+});
+
 describe('a datastore with a new owner begins anew', () => {
   test.each([
     ['a new place', (driver: FakeDriver) => void driver.start(0, 42, { ...CONTENT, cores: { 0: { [COMPLETED]: 5_000n } } })],
