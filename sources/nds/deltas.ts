@@ -47,17 +47,23 @@ function difference(before: CoreCounters | undefined, now: CoreCounters, counter
   return was === undefined || is === undefined ? 0n : is - was;
 }
 
+interface Reading {
+  readonly cores: readonly CoreCounters[];
+  readonly atMs: number;
+}
+
 /** Utilization and FLOP/s of the cores of one datastore, from one reading to the next. */
 export class CoreRateTracker {
   readonly #calibration: BusyTimeCalibration;
   readonly #shares: readonly BusyShare[];
-  readonly #movedAtMs: (number | undefined)[];
-  #before: { readonly cores: readonly CoreCounters[]; readonly atMs: number } | undefined;
+  /** Time of the reading after which a core's busy time last moved. */
+  readonly #movedAfterMs: (number | undefined)[];
+  #before: Reading | undefined;
 
   constructor(calibration: BusyTimeCalibration, coreCount: number) {
     this.#calibration = calibration;
     this.#shares = Array.from({ length: coreCount }, () => new BusyShare());
-    this.#movedAtMs = Array.from({ length: coreCount });
+    this.#movedAfterMs = Array.from({ length: coreCount });
   }
 
   /** Undefined for the first reading, which is the baseline: a datastore can begin with its last owner's counts. */
@@ -67,7 +73,7 @@ export class CoreRateTracker {
     if (before === undefined || atMs <= before.atMs) return undefined;
     const periodMs = atMs - before.atMs;
     // Every core is evidence before any core is judged.
-    const observed = cores.map((core, index) => ({ core, index, busy: this.#observe(before.cores[index], core, index, atMs) }));
+    const observed = cores.map((core, index) => ({ core, index, busy: this.#observe(before, core, index, atMs) }));
     const rates = observed.map(({ core, index, busy }) => {
       const utilization = this.#utilization(busy, index, periodMs);
       return {
@@ -78,16 +84,16 @@ export class CoreRateTracker {
     return { periodSeconds: periodMs / 1_000, cores: rates };
   }
 
-  #observe(before: CoreCounters | undefined, now: CoreCounters, core: number, atMs: number): bigint {
-    const busy = difference(before, now, CORE_COUNTER.timeInUse);
+  #observe(before: Reading, now: CoreCounters, core: number, atMs: number): bigint {
+    const busy = difference(before.cores[core], now, CORE_COUNTER.timeInUse);
     if (busy === 0n) return busy;
-    const movedAtMs = this.#movedAtMs[core];
-    this.#movedAtMs[core] = atMs;
+    const movedAfterMs = this.#movedAfterMs[core];
+    this.#movedAfterMs[core] = before.atMs;
     this.#calibration.observe({
       busy,
-      completed: Number(difference(before, now, CORE_COUNTER.completed)),
-      // An execution may have begun long before the first reading.
-      sinceLastMoveMs: movedAtMs === undefined ? Number.POSITIVE_INFINITY : atMs - movedAtMs,
+      completed: Number(difference(before.cores[core], now, CORE_COUNTER.completed)),
+      // An execution may have begun long before the first reading. When in its interval the counter moved nobody knows: at its beginning.
+      maxSinceLastMoveMs: movedAfterMs === undefined ? Number.POSITIVE_INFINITY : atMs - movedAfterMs,
       ...(now.latencyDeviceSeconds !== undefined && { latencySeconds: now.latencyDeviceSeconds }),
     });
     return busy;

@@ -108,6 +108,20 @@ describe('what a process did', () => {
     expect(after(1_000).processes[0]?.devices[0]?.rates?.cores[0]?.utilization).toBeCloseTo(90, 6);
   });
 
+  test('executions that take as long as half an interval: two of them can be more than one interval, and nothing is doubted', () => {
+    const { driver, collect, after } = setUp();
+    const slab = driver.start(0, 42, CONTENT);
+    collect();
+    // 2.7 s each, one after the other without a pause: completions at 2.7 s, 5.4 s, 8.1 s, 10.8 s, …
+    const completed = [1, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2].map((executions) => {
+      count(slab, 0, COMPLETED, BigInt(executions));
+      count(slab, 0, TIME, BigInt(executions) * 2_700_000_000_000n);
+      return after(5_000).processes[0]?.devices[0]?.rates?.cores[0]?.utilization;
+    });
+    expect(completed.slice(0, 2)).toEqual([undefined, 100]);
+    expect(completed.slice(1)).not.toContain(undefined);
+  });
+
   test('a process on two devices is one process', () => {
     const { driver, collect, after } = setUp(2);
     const slabs = [driver.start(0, 42, CONTENT), driver.start(1, 42, CONTENT)];
