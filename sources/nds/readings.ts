@@ -36,13 +36,12 @@ function executionStats({ periodSeconds, summary, errors, latency }: ExecutionWo
     data: {
       error_summary: errors,
       execution_summary: summary,
-      ...(latency !== undefined && {
-        latency_stats: {
-          ...(latency.total !== undefined && { total_latency: latency.total }),
-          ...(latency.device !== undefined && { device_latency: latency.device }),
-        },
-        latency_coverage: latency.coverage,
-      }),
+      // Nothing completed, nothing has a latency: as neuron-monitor says it, so that the distribution so far stays in view.
+      latency_stats: {
+        ...(latency?.total !== undefined && { total_latency: latency.total }),
+        ...(latency?.device !== undefined && { device_latency: latency.device }),
+      },
+      ...(latency !== undefined && { latency_coverage: latency.coverage }),
     },
   };
 }
