@@ -9,6 +9,11 @@ const ALL = ['execution_stats', 'memory_used', 'neuroncore_counters'] as const;
 const CONTENT = { shortTag: 'train', runtimeVersion: [2, 34, 10] } as const;
 const [TIME, COMPLETED, TIMED_OUT, ERR_HW, MACS] = [0, 1, 4, 11, 29];
 
+const NOTHING_RAN = {
+  summary: { completed: 0, completed_with_err: 0, completed_with_num_err: 0, timed_out: 0, incorrect_input: 0, failed_to_queue: 0 },
+  errors: { generic: 0, numerical: 0, model: 0, transient: 0, hardware: 0, runtime: 0 },
+};
+
 function setUp(deviceCount = 1) {
   const driver = new FakeDriver(deviceCount);
   const startTicks = new Map<number, number>();
@@ -83,6 +88,22 @@ describe('what a process did', () => {
       errors: { generic: 0, hardware: 1 },
       latency: { coverage: 1, device: { p0: 0.01, p100: 0.0139 } },
     });
+  });
+
+  test('an execution that completes while the datastore is read belongs to the next period, with its latency', () => {
+    const { driver, collect, after } = setUp();
+    const slab = driver.start(0, 42, CONTENT);
+    collect();
+    driver.onRefresh = () => {
+      driver.onRefresh = () => {
+        driver.onRefresh = undefined;
+        setLatency(slab, 0, 0.25);
+        count(slab, 0, COMPLETED, 1n);
+      };
+    };
+    expect(after(1_000).processes[0]?.executions).toStrictEqual({ ...NOTHING_RAN, periodSeconds: 1 });
+    const [process] = after(1_000).processes;
+    expect(process?.executions).toMatchObject({ summary: { completed: 1 }, latency: { coverage: 1, device: { p50: 0.25 } } });
   });
 
   test('each group has its own period', () => {
