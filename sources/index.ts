@@ -17,6 +17,7 @@ import { hostLogicalCoreConfig } from './processes/logical-core-config.ts';
 import { createVirtualDirectory } from './virtual/directory.ts';
 import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from './virtual/instances.ts';
 import { createVirtualHost } from './virtual/virtual-host.ts';
+import type { VirtualHost } from './virtual/virtual-host.ts';
 import { createSysfsSource } from './sysfs/source.ts';
 
 /** The simulated host always lives the same life, and is past its start when it is first read. */
@@ -97,6 +98,19 @@ async function virtualSources(config: AgentConfig, services: SourceServices, ins
     imds: true,
   });
   virtual.run(Math.min(1_000, ...periodsOf(config).values()));
+  const sources = sourcesOnVirtualHost(config, services, virtual);
+  return {
+    ...sources,
+    async [Symbol.asyncDispose]() {
+      await sources[Symbol.asyncDispose]();
+      await virtual[Symbol.asyncDispose]();
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+/** The native sources, on a simulated host that somebody else keeps going. */
+export function sourcesOnVirtualHost(config: AgentConfig, services: SourceServices, virtual: VirtualHost): SourceSet {
   const { host } = virtual;
   const inspector = createProcessInspector({ host });
   const endpoint = virtual.imdsEndpoint ?? config.source.imds.endpoint;
@@ -107,11 +121,7 @@ async function virtualSources(config: AgentConfig, services: SourceServices, ins
     host,
     pullSources: nativeSources({ ...config, source }, { ...services, host, inspector, runtimes, isRecording: false }),
     identify: (runtime) => inspector.enrich(runtime),
-    async [Symbol.asyncDispose]() {
-      inspector[Symbol.dispose]();
-      await virtual[Symbol.asyncDispose]();
-      directory[Symbol.dispose]();
-    },
+    [Symbol.asyncDispose]: () => Promise.resolve(inspector[Symbol.dispose]()),
   };
 }
 

@@ -13,11 +13,8 @@ export interface CoreWork {
   /** Change of `TIME_IN_USE`, in its unit. */
   readonly busy: bigint;
   readonly completed: number;
-  /**
-   * The longest the work can have taken: the time since the last reading before the counter moved last. An execution adds all its
-   * time when it completes.
-   */
-  readonly sinceLastMoveMs: number;
+  /** Time since the counter last moved, at most: an execution adds all its time when it completes. */
+  readonly maxSinceLastMoveMs: number;
   /** Seconds of the last execution on the device. */
   readonly latencySeconds?: number;
 }
@@ -80,8 +77,8 @@ export class BusyTimeCalibration {
   }
 }
 
-function isImpossible(busyUs: number, { sinceLastMoveMs, completed }: CoreWork): boolean {
-  if (busyUs > sinceLastMoveMs * 1_000 * MAX_SHARE + SLACK_US) return true;
+function isImpossible(busyUs: number, { maxSinceLastMoveMs, completed }: CoreWork): boolean {
+  if (busyUs > maxSinceLastMoveMs * 1_000 * MAX_SHARE + SLACK_US) return true;
   return completed >= MIN_ESTIMATED_EXECUTIONS && busyUs / completed < SHORTEST_EXECUTION_US;
 }
 

@@ -108,18 +108,21 @@ export class DatastoreCollector {
     failures: WorkFailure[],
   ): readonly Found[] {
     return pids.flatMap((pid) => {
+      const own: WorkFailure[] = [];
       try {
         const place = device.locate(pid);
         if (place === undefined) return [];
         const [key, tracked] = this.#track(index, device, pid, place, request.coresPerDevice);
         seen.add(key);
-        const reading = tracked.datastore.read(new Set(request.groups), this.#options.monotonicMs(), failures);
-        // Still the same owner? Otherwise the counters are somebody else's, or nobody's.
-        if (reading !== undefined && isSamePlace(device.locate(pid), place)) return [{ tracked, reading }];
+        const reading = tracked.datastore.read(new Set(request.groups), this.#options.monotonicMs(), own);
+        // Still the same owner? Otherwise the counters are somebody else's, or nobody's, and what was wrong with them does not matter.
+        if (!isSamePlace(device.locate(pid), place)) return [];
+        failures.push(...own);
+        return reading === undefined ? [] : [{ tracked, reading }];
       } catch (thrown) {
-        failures.push(failureOf(AgentError.from(thrown, 'internal', 'nds')));
+        if (!hasLeft(device, pid)) failures.push(failureOf(AgentError.from(thrown, 'internal', 'nds')));
+        return [];
       }
-      return [];
     });
   }
 
@@ -165,6 +168,15 @@ export class DatastoreCollector {
 
 function isSamePlace(a: DatastorePlace | undefined, b: DatastorePlace): boolean {
   return a !== undefined && a.offset === b.offset && a.bytes === b.bytes;
+}
+
+/** A process that ended while it was looked at is missing, and nothing has failed. */
+function hasLeft(device: OpenDevice, pid: number): boolean {
+  try {
+    return device.locate(pid) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 function byProcess(found: readonly Found[]): readonly ProcessWork[] {

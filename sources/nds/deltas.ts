@@ -47,7 +47,7 @@ function difference(before: CoreCounters | undefined, now: CoreCounters, counter
   return was === undefined || is === undefined ? 0n : is - was;
 }
 
-interface CoresAt {
+interface Reading {
   readonly cores: readonly CoreCounters[];
   readonly atMs: number;
 }
@@ -56,14 +56,14 @@ interface CoresAt {
 export class CoreRateTracker {
   readonly #calibration: BusyTimeCalibration;
   readonly #shares: readonly BusyShare[];
-  /** The last reading before the counter moved last: whatever completed then did so after it. */
-  readonly #stoodAtMs: (number | undefined)[];
-  #before: CoresAt | undefined;
+  /** Time of the reading after which a core's busy time last moved. */
+  readonly #movedAfterMs: (number | undefined)[];
+  #before: Reading | undefined;
 
   constructor(calibration: BusyTimeCalibration, coreCount: number) {
     this.#calibration = calibration;
     this.#shares = Array.from({ length: coreCount }, () => new BusyShare());
-    this.#stoodAtMs = Array.from({ length: coreCount });
+    this.#movedAfterMs = Array.from({ length: coreCount });
   }
 
   /** Undefined for the first reading, which is the baseline: a datastore can begin with its last owner's counts. */
@@ -84,16 +84,16 @@ export class CoreRateTracker {
     return { periodSeconds: periodMs / 1_000, cores: rates };
   }
 
-  #observe(before: CoresAt, now: CoreCounters, core: number, atMs: number): bigint {
+  #observe(before: Reading, now: CoreCounters, core: number, atMs: number): bigint {
     const busy = difference(before.cores[core], now, CORE_COUNTER.timeInUse);
     if (busy === 0n) return busy;
-    const stoodAtMs = this.#stoodAtMs[core];
-    this.#stoodAtMs[core] = before.atMs;
+    const movedAfterMs = this.#movedAfterMs[core];
+    this.#movedAfterMs[core] = before.atMs;
     this.#calibration.observe({
       busy,
       completed: Number(difference(before.cores[core], now, CORE_COUNTER.completed)),
-      // An execution may have begun long before the first reading.
-      sinceLastMoveMs: stoodAtMs === undefined ? Number.POSITIVE_INFINITY : atMs - stoodAtMs,
+      // An execution may have begun long before the first reading. When in its interval the counter moved nobody knows: at its beginning.
+      maxSinceLastMoveMs: movedAfterMs === undefined ? Number.POSITIVE_INFINITY : atMs - movedAfterMs,
       ...(now.latencyDeviceSeconds !== undefined && { latencySeconds: now.latencyDeviceSeconds }),
     });
     return busy;

@@ -1,7 +1,8 @@
-import { closeSync, openSync, readSync, readdirSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { AgentError } from '../../src/errors.ts';
 import { fileError } from '../../src/file-error.ts';
-import type { DatastoreAccess, OpenDevice } from './access.ts';
+import type { DatastoreAccess, DatastorePlace, MappedDatastore, OpenDevice } from './access.ts';
 import { SLAB_BYTES, USED_BYTES } from './layout.ts';
 
 /** Datastores as files, `neuron<N>/<pid>` below a folder: those of a virtual host, or copies of real ones. */
@@ -17,6 +18,7 @@ export function createFileAccess(devRoot: string): DatastoreAccess {
 }
 
 function openFolder(folder: string): OpenDevice {
+  const pathOf = (pid: number): string => join(folder, String(pid));
   return {
     attached: () =>
       // A reader is attached as well, to a real device.
@@ -26,24 +28,36 @@ function openFolder(folder: string): OpenDevice {
           .filter((name) => /^\d{1,10}$/.test(name))
           .map(Number),
       ],
-    locate: (pid) => (pid === 0 ? undefined : { offset: BigInt(pid), bytes: SLAB_BYTES }),
-    map: (pid) => {
-      const memory = new Uint8Array(new ArrayBuffer(USED_BYTES));
-      return { memory, refresh: () => readInto(memory, join(folder, String(pid))), unmap: () => {} };
-    },
+    locate: (pid) => (pid === 0 ? undefined : locateFile(pathOf(pid))),
+    map: (pid, place) => mapFile(pathOf(pid), place),
     close: () => {},
   };
 }
 
-/** Each time anew: the file may have been replaced. */
-function readInto(memory: Uint8Array, path: string): void {
+/** Another file under the same name is another place. */
+function locateFile(path: string): DatastorePlace | undefined {
+  const file = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return file === undefined ? undefined : { offset: file.ino, bytes: SLAB_BYTES };
+}
+
+/** Like a mapping it stays readable when its owner is gone. */
+function mapFile(path: string, place: DatastorePlace): MappedDatastore {
+  const descriptor = openFile(path);
+  if (fstatSync(descriptor, { bigint: true }).ino !== place.offset) {
+    closeSync(descriptor);
+    throw new AgentError('source_absent', 'nds', `${path} has another owner by now`);
+  }
+  const memory = new Uint8Array(new ArrayBuffer(USED_BYTES));
+  return {
+    memory,
+    refresh: () => void readSync(descriptor, memory, 0, USED_BYTES, 0),
+    unmap: () => closeSync(descriptor),
+  };
+}
+
+function openFile(path: string): number {
   try {
-    const descriptor = openSync(path, 'r');
-    try {
-      readSync(descriptor, memory, 0, USED_BYTES, 0);
-    } finally {
-      closeSync(descriptor);
-    }
+    return openSync(path, 'r');
   } catch (thrown) {
     throw fileError(thrown, 'nds');
   }

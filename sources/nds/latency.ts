@@ -67,13 +67,22 @@ function atRank(sorted: readonly LatencySample[], rank: number): number | undefi
   return undefined;
 }
 
+/** The memory of a datastore, or a copy of it. */
+export interface DatastoreView {
+  readonly words: Uint32Array;
+  readonly doubles: Float64Array;
+}
+
+export function viewOf(memory: ArrayBufferLike): DatastoreView {
+  return { words: new Uint32Array(memory), doubles: new Float64Array(memory) };
+}
+
 /**
  * Watches the latency counters of one datastore while it is mapped. The runtime keeps only the last execution's latency, so they are
  * read many times a second, and a value is taken whenever the count of completed executions moved.
  */
 export class LatencyWatch {
-  readonly #words: Uint32Array;
-  readonly #doubles: Float64Array;
+  readonly #mapping: DatastoreView;
   readonly #cores: { readonly completedAt: number; readonly deviceAt: number; readonly totalAt: number; before: number | undefined }[];
   #device: LatencySample[] = [];
   #total: LatencySample[] = [];
@@ -82,8 +91,7 @@ export class LatencyWatch {
 
   /** `memory` is the mapping itself, not a copy. */
   constructor(memory: ArrayBufferLike, coreCount: number) {
-    this.#words = new Uint32Array(memory);
-    this.#doubles = new Float64Array(memory);
+    this.#mapping = viewOf(memory);
     this.#cores = Array.from({ length: coreCount }, (_, core) => ({
       // The low half of the counter is enough to see it move.
       completedAt: coreCounterAt(core, CORE_COUNTER.completed) / 4,
@@ -93,11 +101,14 @@ export class LatencyWatch {
     }));
   }
 
-  /** One load for each core, three when something completed. Returns the most executions any core completed since the last look. */
-  poll(): number {
+  /**
+   * One load for each core, three when something completed; from the mapping, or from a copy of it. Returns the most executions any core
+   * completed since the last look.
+   */
+  poll({ words, doubles }: DatastoreView = this.#mapping): number {
     let most = 0;
     for (const core of this.#cores) {
-      const completed = this.#words[core.completedAt];
+      const completed = words[core.completedAt];
       const { before } = core;
       if (completed === undefined || completed === before) continue;
       core.before = completed;
@@ -105,7 +116,7 @@ export class LatencyWatch {
       const executions = (completed - before) >>> 0;
       // A count that fell belongs to another process: the datastore was given away, and is about to be left.
       if (executions > MAX_BELIEVABLE_EXECUTIONS) continue;
-      this.#take(executions, latencySeconds(this.#doubles[core.deviceAt]), latencySeconds(this.#doubles[core.totalAt]));
+      this.#take(executions, latencySeconds(doubles[core.deviceAt]), latencySeconds(doubles[core.totalAt]));
       most = Math.max(most, executions);
     }
     return most;

@@ -36,7 +36,7 @@ function executionStats({ periodSeconds, summary, errors, latency }: ExecutionWo
     data: {
       error_summary: errors,
       execution_summary: summary,
-      // Nothing ran: there is no latency, as in neuron-monitor's records, and what was counted before stands.
+      // Nothing completed, nothing has a latency: as neuron-monitor says it, so that the distribution so far stays in view.
       latency_stats: {
         ...(latency?.total !== undefined && { total_latency: latency.total }),
         ...(latency?.device !== undefined && { device_latency: latency.device }),

@@ -123,10 +123,10 @@ class NdsSource implements PullSource {
     const known = sample.processes.map((work) => ({ work, ...this.#identify(work, numbering) }));
     const readings = known.flatMap(({ work, runtime, numbering: own }) => readingsOf(work, runtime, own));
     const batch = this.#batch(sampledAtMs, readings, failures);
-    if (!sample.isComplete) return batch;
+    const { isComplete } = sample;
     const runtimes = known.map(({ runtime }) => runtime);
-    this.#options.inspector.learn(runtimes, this.#options.host.clock.monotonicMs());
-    return { ...batch, runtimes };
+    this.#options.inspector.learn(runtimes, this.#options.host.clock.monotonicMs(), { isComplete });
+    return isComplete ? { ...batch, runtimes } : batch;
   }
 
   /** The datastore's word for the tag, procfs for the rest: if the pid still names the process the datastore was read from. */

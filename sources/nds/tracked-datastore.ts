@@ -3,7 +3,7 @@ import type { BusyTimeCalibration } from './busy-time.ts';
 import { decodeCounters, isDatastore } from './counters.ts';
 import type { CoreCounters, DatastoreCounters } from './counters.ts';
 import { CoreRateTracker, hasFallen, tallies } from './deltas.ts';
-import { LatencyWatch } from './latency.ts';
+import { LatencyWatch, viewOf } from './latency.ts';
 import type { SeenLatencies } from './latency.ts';
 import { CORE_COUNTER, DEVICE_COUNTER, RECORDS_AT, RECORDS_END, USED_BYTES } from './layout.ts';
 import { decodeRecords } from './records.ts';
@@ -157,8 +157,8 @@ export class TrackedDatastore {
   #nextExecutions(cores: readonly CoreCounters[], atMs: number): DeviceExecutions | undefined {
     const before = this.#executionsBefore;
     this.#executionsBefore = { cores, atMs };
-    // Completed since the last look of the poll.
-    this.#latency.poll();
+    // Completed since the last look of the poll, and part of the same copy: as many as the tallies count.
+    this.#latency.poll(viewOf(this.#options.scratch.buffer));
     const latencies = this.#latency.take();
     if (before === undefined || atMs <= before.atMs) return undefined;
     return { periodSeconds: (atMs - before.atMs) / 1_000, ...tallies(before.cores, cores), latencies };

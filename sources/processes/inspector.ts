@@ -29,8 +29,11 @@ export interface ProcessInspector {
   discover(nowMonotonicMs: number): readonly RuntimeRef[];
   /** Processes that have `/dev/neuron<N>` open, by pid. Looks at all processes of the host every 15 s, in the background. */
   scan(nowMonotonicMs: number): readonly RuntimeRef[];
-  /** The datastore names the Neuron processes, and knows their tags better than procfs does. Trusted until it falls silent. */
-  learn(runtimes: readonly RuntimeRef[], nowMonotonicMs: number): void;
+  /**
+   * The datastore names the Neuron processes, and knows their tags better than procfs does. Trusted until it falls silent. When it could
+   * not look everywhere there may be more: those it named before, and those that `scan` finds.
+   */
+  learn(runtimes: readonly RuntimeRef[], nowMonotonicMs: number, options?: { readonly isComplete: boolean }): void;
   /** Processes whose descriptors could not be seen in the last scan. */
   readonly denied: number;
   [Symbol.dispose](): void;
@@ -66,6 +69,7 @@ interface Remembered {
 
 interface Learned {
   readonly runtimes: readonly RuntimeRef[];
+  readonly isComplete: boolean;
   readonly atMs: number;
   readonly intervalMs: number;
 }
@@ -122,13 +126,15 @@ class Inspector implements ProcessInspector {
     const learned = this.#learned;
     if (learned === undefined || nowMonotonicMs - learned.atMs > Math.max(LEARNED_SHORTEST_MS, LEARNED_INTERVALS * learned.intervalMs))
       return this.scan(nowMonotonicMs);
-    return learned.runtimes.filter((runtime) => this.#mayBeAlive(runtime));
+    const alive = learned.runtimes.filter((runtime) => this.#mayBeAlive(runtime));
+    return learned.isComplete ? alive : withOthers(alive, this.scan(nowMonotonicMs));
   }
 
-  learn(runtimes: readonly RuntimeRef[], nowMonotonicMs: number): void {
+  learn(runtimes: readonly RuntimeRef[], nowMonotonicMs: number, { isComplete } = { isComplete: true }): void {
     const before = this.#learned;
     const intervalMs = before === undefined ? LEARNED_FIRST_INTERVAL_MS : nowMonotonicMs - before.atMs;
-    this.#learned = { runtimes, atMs: nowMonotonicMs, intervalMs };
+    const known = isComplete ? runtimes : withOthers(runtimes, this.#stillAlive(before?.runtimes ?? []));
+    this.#learned = { runtimes: known, isComplete, atMs: nowMonotonicMs, intervalMs };
   }
 
   scan(nowMonotonicMs: number): readonly RuntimeRef[] {
@@ -143,6 +149,11 @@ class Inspector implements ProcessInspector {
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     this.#scan = undefined;
+  }
+
+  /** Those that procfs shows; others would be carried along for ever. */
+  #stillAlive(runtimes: readonly RuntimeRef[]): readonly RuntimeRef[] {
+    return runtimes.filter((runtime) => runtime.startTimeMs !== undefined && this.#mayBeAlive(runtime));
   }
 
   /** What cannot be seen in procfs is believed. */
@@ -228,4 +239,10 @@ class Inspector implements ProcessInspector {
       this.#remembered.delete(pid);
     }
   }
+}
+
+/** Those, and of the others whoever is not among them. */
+function withOthers(runtimes: readonly RuntimeRef[], others: readonly RuntimeRef[]): readonly RuntimeRef[] {
+  const pids = new Set(runtimes.map(({ pid }) => pid));
+  return [...runtimes, ...others.filter(({ pid }) => !pids.has(pid))];
 }

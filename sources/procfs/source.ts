@@ -105,7 +105,7 @@ class ProcfsSource implements PullSource {
     }
   }
 
-  /** Returns the processes that are alive: those named, without those that were read before and have ended since. */
+  /** Returns the processes that are alive: those named, without those that were seen before and have ended since. */
   #readProcesses(cycle: Cycle, moment: Moment): readonly RuntimeRef[] {
     const alive: RuntimeRef[] = [];
     for (const runtime of this.#options.runtimes()) {
@@ -125,7 +125,7 @@ class ProcfsSource implements PullSource {
       text = readFileSync(path, 'latin1');
     } catch (thrown) {
       const errno = errnoName(thrown);
-      if ((errno === 'ENOENT' || errno === 'ESRCH') && this.#processUsage.knows(runtime)) return 'ended';
+      if ((errno === 'ENOENT' || errno === 'ESRCH') && this.#wasSeen(runtime)) return 'ended';
       cycle.readings.push({ group: 'neuron_runtime_vcpu_usage', runtime, data: {}, error: sentence(path, thrown) });
       return undefined;
     }
@@ -133,6 +133,11 @@ class ProcfsSource implements PullSource {
     if (stat === undefined) cycle.fail('neuron_runtime_vcpu_usage', new AgentError('source_malformed', this.id, `${path}: not understood`));
     else if (!this.#isSame(runtime, stat)) return 'ended';
     return stat;
+  }
+
+  /** Read before, or by whoever knows its start time, which stands nowhere but under `/proc`. */
+  #wasSeen(runtime: RuntimeRef): boolean {
+    return runtime.startTimeMs !== undefined || this.#processUsage.knows(runtime);
   }
 
   /** A pid alone does not name a process: it may have been given to another one. */

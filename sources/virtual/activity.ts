@@ -46,6 +46,8 @@ export function createPattern(kind: JobKind, random: Random): ActivityPattern {
       return inferencePattern(random);
     case 'batch':
       return batchPattern(random);
+    case 'task':
+      return taskPattern(random);
   }
 }
 
@@ -131,4 +133,21 @@ function batchPattern(random: Random): ActivityPattern {
       };
     },
   };
+}
+
+/** At one pace from start to end, of which no two tasks have the same. */
+function taskPattern(random: Random): ActivityPattern {
+  const deviceSeconds = random.between(0.002, 0.009);
+  const activity: Activity = {
+    executionsPerSecond: random.between(0.2, 0.9) / deviceSeconds,
+    deviceSeconds,
+    spread: 0.03,
+    tailShare: 0,
+    queueSeconds: 0.0005,
+    efficiency: random.between(0.1, 0.4),
+    cpuUser: random.between(0.2, 1.5),
+    cpuSystem: random.between(0.05, 0.3),
+    cacheFill: random.next(),
+  };
+  return { at: () => activity };
 }

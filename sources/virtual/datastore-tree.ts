@@ -8,27 +8,33 @@ import type { TreeWriter } from './tree-writer.ts';
 export class DatastoreTree {
   readonly #writer: TreeWriter;
   readonly #truth: Truth;
+  readonly #inherits: boolean;
   readonly #processes = new Set<ProcessTruth>();
 
-  constructor(writer: TreeWriter, truth: Truth) {
+  /** `inherits`: what a process counted stays in its datastore for the next owner. */
+  constructor(writer: TreeWriter, truth: Truth, options: { readonly inherits: boolean }) {
     this.#writer = writer;
     this.#truth = truth;
+    this.#inherits = options.inherits;
     for (const device of truth.devices) writer.addDirectory(`neuron${device.index}`);
-    this.follow();
   }
 
-  follow(): void {
+  removeEnded(): void {
     const alive = new Set(this.#truth.processes);
     for (const process of this.#processes) {
       if (alive.has(process)) continue;
       this.#processes.delete(process);
       for (const device of process.devices) this.#writer.remove(pathOf(process, device));
     }
-    for (const process of alive) {
+  }
+
+  addStarted(): void {
+    for (const process of this.#truth.processes) {
       if (this.#processes.has(process)) continue;
       this.#processes.add(process);
       for (const device of process.devices) {
-        this.#writer.add({ path: pathOf(process, device), content: () => encodeDatastore(process, device), mode: 0o600 });
+        const content = (): Uint8Array => encodeDatastore(process, device, { inherits: this.#inherits });
+        this.#writer.add({ path: pathOf(process, device), content, mode: 0o600 });
       }
     }
   }

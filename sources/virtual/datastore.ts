@@ -1,5 +1,5 @@
 import { COUNTER_COUNT, DEVICE_MEMORY_CATEGORIES, HOST_MEMORY_CATEGORIES } from './truth.ts';
-import type { ModelTruth, ProcessCoreTruth, ProcessTruth } from './truth.ts';
+import type { CoreWork, ModelTruth, ProcessCoreTruth, ProcessTruth } from './truth.ts';
 
 /** Bytes of a datastore that have a meaning (driver header neuron_driver_shared.h, 2.24); the rest of its 256 KiB is left out here. */
 const DATASTORE_BYTES = 67_200;
@@ -27,15 +27,18 @@ const RUNTIME_VERSION = { major: 2, minor: 34, build: 10 } as const;
 
 /**
  * One process's datastore on one device, as the runtime writes it: counters of all physical cores, memory, tag, versions, models.
- * Latency counters hold the last execution as a double; each record begins with its FNV-1a checksum.
+ * Latency counters hold the last execution as a double; each record begins with its FNV-1a checksum. With `inherits`
+ * the counters go on from what its memory held before.
  */
-export function encodeDatastore(process: ProcessTruth, device: number): Uint8Array {
+export function encodeDatastore(process: ProcessTruth, device: number, { inherits = false } = {}): Uint8Array {
   const bytes = new Uint8Array(DATASTORE_BYTES);
   const view = new DataView(bytes.buffer);
   bytes.set(latin1('nds'));
   view.setInt32(4, FORMAT_VERSION, true);
   writeHostMemory(view, process.hostMemoryBytes.get(device));
-  for (const core of process.cores) if (core.device === device) writeCore(view, core);
+  const found = inherits ? process.inherited.get(device) : undefined;
+  for (const [physicalCore, work] of found ?? []) writeWork(view, physicalCore, work);
+  for (const core of process.cores) if (core.device === device) writeCore(view, core, found?.get(core.physicalCore)?.counters);
   writeProcess(bytes, view, process);
   const models = process.models.filter((model) => model.device === device).slice(0, MAX_MODELS);
   for (const [slot, model] of models.entries()) writeModel(bytes, view, slot, model);
@@ -49,14 +52,21 @@ function counterAt(core: number, counter: number): number {
   return counter < BASE_COUNTERS ? 256 + 248 * core + 8 * counter : 55_936 + 512 * core + 8 * (counter - BASE_COUNTERS);
 }
 
-function writeCore(view: DataView, core: ProcessCoreTruth): void {
-  const at = (counter: number): number => counterAt(core.physicalCore, counter);
+/** What a core counted; its latencies once there was one. */
+function writeWork(view: DataView, physicalCore: number, work: CoreWork): void {
   for (let counter = 0; counter < COUNTER_COUNT; counter += 1) {
-    const value = core.counters[counter];
-    if (value !== undefined && value > 0n) view.setBigUint64(at(counter), value, true);
+    const value = work.counters[counter];
+    if (value !== undefined && value > 0n) view.setBigUint64(counterAt(physicalCore, counter), value, true);
   }
-  view.setFloat64(at(LATENCY_DEVICE), core.lastDeviceSeconds, true);
-  view.setFloat64(at(LATENCY_TOTAL), core.lastTotalSeconds, true);
+  if (work.lastTotalSeconds === 0) return;
+  view.setFloat64(counterAt(physicalCore, LATENCY_DEVICE), work.lastDeviceSeconds, true);
+  view.setFloat64(counterAt(physicalCore, LATENCY_TOTAL), work.lastTotalSeconds, true);
+}
+
+function writeCore(view: DataView, core: ProcessCoreTruth, before: BigUint64Array | undefined): void {
+  const at = (counter: number): number => counterAt(core.physicalCore, counter);
+  const counters = before === undefined ? core.counters : core.counters.map((value, counter) => value + (before[counter] ?? 0n));
+  writeWork(view, core.physicalCore, { counters, lastDeviceSeconds: core.lastDeviceSeconds, lastTotalSeconds: core.lastTotalSeconds });
   const { code, tensors, constants, scratchpad, misc } = DEVICE_MEMORY_COUNTERS;
   const known: Readonly<Record<string, number>> = { model_code: code, tensors, constants, model_shared_scratchpad: scratchpad };
   writeFolded(view, DEVICE_MEMORY_CATEGORIES, core.memoryBytes, (category) => at(known[category] ?? misc));

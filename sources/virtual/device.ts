@@ -2,6 +2,7 @@ import { connectedDevices } from './instances.ts';
 import type { InstanceSpec } from './instances.ts';
 import { MemoryAccount } from './memory.ts';
 import type { Random } from './random.ts';
+import { Slabs } from './slabs.ts';
 import { COUNTER_COUNT, DEVICE_MEMORY_CATEGORIES, HOST_MEMORY_CATEGORIES } from './truth.ts';
 import type { CoreTruth, DeviceTruth, EccTruth, PowerTruth } from './truth.ts';
 
@@ -30,6 +31,7 @@ export class DeviceState implements DeviceTruth {
   readonly connected: readonly number[];
   readonly cores: readonly CoreState[];
   readonly hostMemory = new MemoryAccount(HOST_MEMORY_CATEGORIES.length);
+  readonly slabs = new Slabs();
   ecc: MutableEcc = noErrors();
   power: PowerTruth | undefined;
   unhealthyComponents: readonly string[] = [];
@@ -64,6 +66,7 @@ export class DeviceState implements DeviceTruth {
     this.resetRequests += 1;
     this.ecc = noErrors();
     this.unhealthyComponents = [];
+    this.slabs.wipe();
     for (const core of this.cores) {
       core.counters.fill(0n);
       core.releasedCounters.fill(0n);

@@ -1,5 +1,5 @@
 /** What one virtual process does all day. */
-export type JobKind = 'training' | 'inference' | 'batch';
+export type JobKind = 'training' | 'inference' | 'batch' | 'task';
 
 /** One job of the virtual host's plan: its processes each own some logical cores. */
 export interface JobSpec {
@@ -10,6 +10,8 @@ export interface JobSpec {
   /** Cores of each process: devices, and which of their logical cores (all when absent). */
   readonly processes: readonly { readonly devices: readonly number[]; readonly logicalCores?: readonly number[] }[];
   readonly containerized: boolean;
+  /** How long a process lives before the next one takes its place; absent for processes that stay. */
+  readonly lifetimeMs?: { readonly shortest: number; readonly longest: number };
 }
 
 /** Hardware of one EC2 instance type, as the AWS Neuron architecture pages and the driver's tables state it. */

@@ -13,11 +13,21 @@ const MODEL_NAMES = {
   training: ['forward_backward', 'optimizer_step'],
   inference: ['context_encoding', 'token_generation'],
   batch: ['encoder'],
+  task: ['kernel'],
 } as const;
 
 const CODE = DEVICE_MEMORY_CATEGORIES.indexOf('model_code');
 const CONSTANTS = DEVICE_MEMORY_CATEGORIES.indexOf('constants');
 const FIRST_MODEL_ID = 10_001;
+
+/** Tags of short-lived processes: some have one in common, some have none. */
+const BRIEF_TAGS = ['prepare', 'evaluate', 'sweep', undefined] as const;
+/** Everything that happens to short-lived processes happens at a multiple of this. */
+const BRIEF_STEP_MS = 100;
+/** Their models load in no time, or in this many steps. */
+const LONGEST_BRIEF_LOAD = 2;
+/** Between two of them a place is empty for this many steps at most. */
+const LONGEST_BRIEF_GAP = 2;
 
 /** One place of the host's plan: a process runs in it, or waits to be started again. */
 export class ProcessSlot {
@@ -26,6 +36,8 @@ export class ProcessSlot {
   process: ProcessState | undefined;
   /** Model time at which the next process starts. */
   startAtMs: number;
+  /** Model time at which the process ends by itself. */
+  endAtMs = Number.POSITIVE_INFINITY;
   readonly #spec: InstanceSpec;
   readonly #devices: readonly DeviceState[];
   readonly #logicalCores: readonly number[];
@@ -48,7 +60,7 @@ export class ProcessSlot {
     if (place === undefined) throw new RangeError('the job has no such process');
     this.job = job;
     this.rank = rank;
-    this.startAtMs = 300 * rank;
+    this.startAtMs = job.lifetimeMs === undefined ? 300 * rank : 0;
     this.#spec = spec;
     this.#devices = devices.filter((device) => place.devices.includes(device.index));
     this.#logicalCores = place.logicalCores ?? Array.from({ length: logicalCoresPerDevice(spec) }, (_, i) => i);
@@ -62,12 +74,27 @@ export class ProcessSlot {
     return this.#devices.includes(device);
   }
 
+  /** Its processes do not stay. */
+  get isBrief(): boolean {
+    return this.job.lifetimeMs !== undefined;
+  }
+
+  /** When the next process follows one that ends now. */
+  nextStartMs(nowMs: number): number {
+    return nowMs + this.#random.integer(0, LONGEST_BRIEF_GAP) * BRIEF_STEP_MS;
+  }
+
   start(pid: number, nowMs: number): void {
     const random = this.#random;
+    const { lifetimeMs } = this.job;
+    if (lifetimeMs !== undefined) {
+      const { shortest, longest } = lifetimeMs;
+      this.endAtMs = nowMs + random.integer(shortest / BRIEF_STEP_MS, longest / BRIEF_STEP_MS) * BRIEF_STEP_MS;
+    }
     const logicalCores = this.#devices.flatMap((device) => this.#logicalCores.map((index) => this.#logicalCore(device, index)));
     this.process = new ProcessState({
       spec: this.#spec,
-      job: this.job,
+      job: this.isBrief ? briefJob(this.job, random) : this.job,
       rank: this.rank,
       pid,
       nowMs,
@@ -77,6 +104,7 @@ export class ProcessSlot {
       models: this.#models(logicalCores),
       containerId: this.job.containerized ? random.hex(64) : undefined,
       podUid: this.#podUid,
+      ...(this.isBrief && { loadMs: random.integer(0, LONGEST_BRIEF_LOAD) * BRIEF_STEP_MS }),
     });
   }
 
@@ -86,6 +114,7 @@ export class ProcessSlot {
     this.process?.end();
     this.process = undefined;
     this.startAtMs = Math.max(this.startAtMs, startAtMs);
+    this.endAtMs = Number.POSITIVE_INFINITY;
     return pid;
   }
 
@@ -111,6 +140,12 @@ export class ProcessSlot {
       })),
     );
   }
+}
+
+/** The job under the tag of one of its processes. */
+function briefJob(job: JobSpec, random: Random): JobSpec {
+  const tag = BRIEF_TAGS[random.integer(0, BRIEF_TAGS.length - 1)];
+  return tag === undefined ? job : { ...job, tag };
 }
 
 function uuidText(random: Random): string {

@@ -67,10 +67,23 @@ const DEVICE_SHARES: Readonly<Record<JobKind, Readonly<Record<(typeof DEVICE_MEM
     dma_rings: 0.006,
     uncategorized: 0.0001,
   },
+  task: {
+    model_code: 0.004,
+    tensors: 0.06,
+    constants: 0.02,
+    model_shared_scratchpad: 0.01,
+    runtime_memory: 0.0003,
+    driver_memory: 0,
+    collectives: 0,
+    nonshared_scratchpad: 0.001,
+    notifications: 0.002,
+    dma_rings: 0.003,
+    uncategorized: 0.0001,
+  },
 };
 
 /** Part of tensor memory that grows and shrinks with load. */
-const CACHE_SHARE: Readonly<Record<JobKind, number>> = { training: 0.04, inference: 0.22, batch: 0.06 };
+const CACHE_SHARE: Readonly<Record<JobKind, number>> = { training: 0.04, inference: 0.22, batch: 0.06, task: 0.3 };
 
 /** Host memory of one process on one device, MiB. */
 const HOST_MIB: Readonly<Record<JobKind, Readonly<Record<(typeof HOST_MEMORY_CATEGORIES)[number], number>>>> = {
@@ -102,6 +115,16 @@ const HOST_MIB: Readonly<Record<JobKind, Readonly<Record<(typeof HOST_MEMORY_CAT
     driver_memory: 8,
     notifications: 4,
     dma_rings: 16,
+    uncategorized: 0.25,
+  },
+  task: {
+    dma_buffers: 2,
+    tensors: 6,
+    constants: 1,
+    application_memory: 90,
+    driver_memory: 8,
+    notifications: 4,
+    dma_rings: 8,
     uncategorized: 0.25,
   },
 };

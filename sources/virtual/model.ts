@@ -1,5 +1,8 @@
+import { jobsWithChurn, RecycledPids } from './churn.ts';
+import type { ChurnOptions } from './churn.ts';
 import { DeviceState } from './device.ts';
 import { HostLoad } from './host-load.ts';
+import { identityOf } from './identity.ts';
 import { INSTANCE_SPECS } from './instances.ts';
 import type { InstanceSpec, VirtualInstanceType } from './instances.ts';
 import { ProcessSlot } from './job.ts';
@@ -15,6 +18,8 @@ export interface WorkloadModelOptions {
   readonly seed: number;
   /** Milliseconds since the epoch at model time 0. */
   readonly originMs?: number;
+  /** Short-lived processes; none when absent. */
+  readonly churn?: ChurnOptions;
 }
 
 /** A virtual host that works. `step` moves its time on; `truth` is what is true of it now. */
@@ -30,9 +35,9 @@ const FIRST_PID = 4_100;
 const PID_LIMIT = 32_768;
 const DEFAULT_ORIGIN_MS = Date.UTC(2026, 0, 1);
 
-/** Same type, seed and origin: the same truth after the same time, however the time is cut into steps. */
+/** Same options: the same truth after the same time, however the time is cut into steps. */
 export function createWorkloadModel(options: WorkloadModelOptions): WorkloadModel {
-  return new VirtualHostModel(INSTANCE_SPECS[options.instanceType], options.seed, options.originMs ?? DEFAULT_ORIGIN_MS);
+  return new VirtualHostModel(INSTANCE_SPECS[options.instanceType], options);
 }
 
 class VirtualHostModel implements WorkloadModel, Truth {
@@ -50,16 +55,19 @@ class VirtualHostModel implements WorkloadModel, Truth {
   readonly #later: { readonly atMs: number; readonly action: () => void }[] = [];
   #leftMs = 0;
   #nextPid = FIRST_PID;
+  readonly #recycledPids: RecycledPids;
   #weakDevice: DeviceState | undefined;
 
-  constructor(spec: InstanceSpec, seed: number, originMs: number) {
+  constructor(spec: InstanceSpec, { seed, originMs = DEFAULT_ORIGIN_MS, churn }: WorkloadModelOptions) {
     this.instance = spec;
     this.originMs = originMs;
     this.bootTimeMs = originMs - UPTIME_MS;
     this.identity = identityOf(new Random(seed, 'identity'));
     this.devices = Array.from({ length: spec.deviceCount }, (_, i) => new DeviceState(i, spec, new Random(seed, `device ${i}`)));
     this.host = new HostLoad(spec, UPTIME_MS / 1000, new Random(seed, 'host'));
-    this.#slots = spec.jobs.flatMap((job, j) =>
+    const jobs = churn === undefined ? spec.jobs : jobsWithChurn(spec, churn);
+    this.#recycledPids = new RecycledPids(churn?.pids ?? 0, new Random(seed, 'recycled pids'));
+    this.#slots = jobs.flatMap((job, j) =>
       job.processes.map((_, rank) => {
         const random = new Random(seed, `process ${j}/${rank}`);
         return new ProcessSlot({ spec, job, rank, devices: this.devices, random, jobRandom: () => new Random(seed, `job ${j}`) });
@@ -89,6 +97,7 @@ class VirtualHostModel implements WorkloadModel, Truth {
       if ((this.#later[i]?.atMs ?? Infinity) <= nowMs) this.#later.splice(i, 1)[0]?.action();
     }
     for (const incident of this.#scenario.due(nowMs)) this.#happen(incident);
+    for (const slot of this.#slots) if (nowMs >= slot.endAtMs) this.#end(slot, slot.nextStartMs(nowMs));
     this.#startProcesses(nowMs);
     for (const process of this.processes) process.tick(nowMs, TICK_MS / 1000);
     for (const device of this.devices) device.tick(TICK_MS / 1000, this.originMs + nowMs);
@@ -98,7 +107,7 @@ class VirtualHostModel implements WorkloadModel, Truth {
   #startProcesses(nowMs: number): void {
     for (const slot of this.#slots) {
       if (slot.process !== undefined || nowMs < slot.startAtMs) continue;
-      slot.start(this.#takePid(), nowMs);
+      slot.start(slot.isBrief ? this.#recycledPids.take() : this.#takePid(), nowMs);
     }
     this.#listProcesses();
   }
@@ -222,7 +231,10 @@ class VirtualHostModel implements WorkloadModel, Truth {
 
   #end(slot: ProcessSlot, startAtMs: number): void {
     const pid = slot.end(startAtMs);
-    if (pid !== undefined) this.host.forget(pid);
+    if (pid !== undefined) {
+      this.host.forget(pid);
+      if (slot.isBrief) this.#recycledPids.giveBack(pid);
+    }
     this.#listProcesses();
   }
 
@@ -243,17 +255,4 @@ function pick<T>(items: readonly T[], draw: number): T {
   const item = items[draw % items.length];
   if (item === undefined) throw new RangeError('nothing to pick from');
   return item;
-}
-
-function identityOf(random: Random): IdentityTruth {
-  return {
-    instanceId: `i-${random.hex(17)}`,
-    region: 'us-west-2',
-    availabilityZone: 'us-west-2d',
-    availabilityZoneId: 'usw2-az4',
-    amiId: `ami-${random.hex(17)}`,
-    subnetId: `subnet-${random.hex(17)}`,
-    accountId: '000000000000',
-    name: 'virtual-trainium',
-  };
 }

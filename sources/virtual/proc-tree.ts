@@ -1,5 +1,5 @@
 import type { Truth, ProcessTruth } from './truth.ts';
-import type { TreeWriter } from './tree-writer.ts';
+import type { TreeFile, TreeWriter } from './tree-writer.ts';
 
 const TICKS_PER_SECOND = 100;
 const PAGE_BYTES = 4096;
@@ -30,34 +30,42 @@ export class ProcTree {
       writer.add({ path: `${pid}/cgroup`, content: () => `0::/system.slice/${name}.service\n` });
       writer.addLink(`${pid}/fd/0`, '/dev/null');
     }
-    this.follow();
   }
 
-  /** Adds processes that have started and removes those that have ended. */
-  follow(): void {
+  removeEnded(): void {
     const alive = new Set(this.#truth.processes);
     for (const process of this.#processes) {
       if (alive.has(process)) continue;
       this.#processes.delete(process);
       this.#writer.remove(String(process.pid));
     }
-    for (const process of alive) if (!this.#processes.has(process)) this.#add(process);
   }
 
-  #add(process: ProcessTruth): void {
-    this.#processes.add(process);
-    const { pid, command } = process;
-    const [executable = ''] = command;
-    const file = (name: string, content: () => string): void => this.#writer.add({ path: `${pid}/${name}`, content });
-    file('stat', () => processStatText(process, this.#truth));
-    file('comm', () => `${executable}\n`);
-    file('cmdline', () => `${command.join('\0')}\0`);
-    file('cgroup', () => cgroupText(process));
-    file('maps', () => mapsText(process));
-    this.#writer.add({ path: `${pid}/environ`, content: () => environText(process), mode: 0o400 });
-    for (const fd of [0, 1, 2]) this.#writer.addLink(`${pid}/fd/${fd}`, '/dev/null');
-    process.devices.forEach((device, i) => this.#writer.addLink(`${pid}/fd/${i + 8}`, `/dev/neuron${device}`));
+  addStarted(): void {
+    for (const process of this.#truth.processes) {
+      if (this.#processes.has(process)) continue;
+      this.#processes.add(process);
+      this.#writer.addWhole(String(process.pid), processFiles(process, this.#truth), descriptorLinks(process));
+    }
   }
+}
+
+function processFiles(process: ProcessTruth, truth: Truth): readonly TreeFile[] {
+  const [executable = ''] = process.command;
+  return [
+    { path: 'stat', content: () => processStatText(process, truth) },
+    { path: 'comm', content: () => `${executable}\n` },
+    { path: 'cmdline', content: () => `${process.command.join('\0')}\0` },
+    { path: 'cgroup', content: () => cgroupText(process) },
+    { path: 'maps', content: () => mapsText(process) },
+    { path: 'environ', content: () => environText(process), mode: 0o400 },
+  ];
+}
+
+/** `fd/<N>` → what it is. */
+function descriptorLinks({ devices }: ProcessTruth): ReadonlyMap<string, string> {
+  const standard = [0, 1, 2].map((fd) => [`fd/${fd}`, '/dev/null'] as const);
+  return new Map([...standard, ...devices.map((device, i) => [`fd/${i + 8}`, `/dev/neuron${device}`] as const)]);
 }
 
 function statText(truth: Truth): string {

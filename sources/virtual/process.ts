@@ -8,6 +8,7 @@ import type { Random } from './random.ts';
 import { COUNTER, COUNTER_COUNT, DEVICE_MEMORY_CATEGORIES, HOST_MEMORY_CATEGORIES } from './truth.ts';
 import type { ModelTruth, ProcessCoreTruth, ProcessTruth } from './truth.ts';
 import { LatencyRing, quantized } from './latency-ring.ts';
+import type { SlabCounts } from './slabs.ts';
 
 /** Physical cores that work as one; completions are counted on the first, time and arithmetic on each. */
 export interface LogicalCore {
@@ -72,6 +73,8 @@ export interface ProcessOptions {
   readonly models: readonly ModelTruth[];
   readonly containerId: string | undefined;
   readonly podUid: string | undefined;
+  /** Time until its models are loaded; 6 to 12 s when absent. */
+  readonly loadMs?: number;
 }
 
 const MEMORY_STEP_MS = 500;
@@ -90,6 +93,7 @@ export class ProcessState implements ProcessTruth {
   readonly cores: readonly ProcessCore[];
   readonly logicalCores: readonly LogicalCore[];
   readonly hostMemoryBytes: ReadonlyMap<number, Float64Array>;
+  readonly inherited: ReadonlyMap<number, SlabCounts>;
   readonly latency = new LatencyRing();
   models: readonly ModelTruth[] = [];
   state: 'loading' | 'running' | 'stalled' = 'loading';
@@ -123,8 +127,9 @@ export class ProcessState implements ProcessTruth {
     this.#deviceStates = [...new Set(logicalCores.map((core) => core.device))];
     this.devices = this.#deviceStates.map((device) => device.index);
     this.hostMemoryBytes = new Map(this.devices.map((device) => [device, new Float64Array(HOST_MEMORY_CATEGORIES.length)]));
+    this.inherited = new Map(this.#deviceStates.map((device) => [device.index, device.slabs.take()]));
     this.residentBytes = 180 * 1024 ** 2;
-    this.#loadMs = random.integer(60, 120) * 100;
+    this.#loadMs = options.loadMs ?? random.integer(60, 120) * 100;
     this.#memoryAtMs = options.nowMs;
   }
 
@@ -137,7 +142,7 @@ export class ProcessState implements ProcessTruth {
     this.cpuSystemSeconds += activity.cpuSystem * dtSeconds;
     if (nowMs >= this.#memoryAtMs) {
       this.#memoryAtMs = nowMs + MEMORY_STEP_MS;
-      this.#adjustMemory(Math.min(1, ageMs / this.#loadMs), activity.cacheFill);
+      this.#adjustMemory(this.state === 'loading' ? ageMs / this.#loadMs : 1, activity.cacheFill);
     }
     this.#execute(activity, dtSeconds);
   }
@@ -150,6 +155,10 @@ export class ProcessState implements ProcessTruth {
   end(): void {
     for (const core of this.cores) core.release();
     this.#setHostMemory(new Float64Array(HOST_MEMORY_CATEGORIES.length));
+    for (const { index, slabs } of this.#deviceStates) {
+      const cores = this.cores.filter(({ device }) => device === index);
+      slabs.giveBack(this.inherited.get(index) ?? new Map(), cores);
+    }
   }
 
   #activity(nowMs: number): Activity {
@@ -172,7 +181,7 @@ export class ProcessState implements ProcessTruth {
     for (const core of this.cores) core.setMemory(target);
     this.#setHostMemory(hostMemoryTarget(this.kind, loaded));
     const checkpointing = this.state === 'running' && cacheFill === 0 && this.kind === 'training';
-    const gib = (this.kind === 'training' ? 9 : 3) * loaded + (checkpointing ? 4 : 0);
+    const gib = residentGib(this.kind, cacheFill) * loaded + (checkpointing ? 4 : 0);
     this.residentBytes = Math.min(0.2 * spec.hostMemoryBytes, (0.18 + gib) * 1024 ** 3);
   }
 
@@ -232,6 +241,19 @@ export class ProcessState implements ProcessTruth {
   #demandPower(busyEfficiency: number): void {
     const perLogicalCore = (busyEfficiency * 1.6) / logicalCoresPerDevice(this.#options.spec);
     for (const core of this.logicalCores) core.device.demand += perLogicalCore;
+  }
+}
+
+/** Beside what a process has before it loads anything. */
+function residentGib(kind: JobKind, cacheFill: number): number {
+  switch (kind) {
+    case 'training':
+      return 9;
+    case 'inference':
+    case 'batch':
+      return 3;
+    case 'task':
+      return 0.2 + cacheFill;
   }
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, symlinkSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** What a file says: a number is printed as the kernel prints counters, with a line end; text and bytes stand as they are. */
@@ -15,16 +15,18 @@ export interface TreeFile {
 
 interface WrittenFile extends TreeFile {
   descriptor: number | undefined;
-  last: FileContent | undefined;
+  last: FileContent;
   bytes: number;
 }
 
+/** Name under which things are put together before they appear, and taken apart when they are gone; readers know no such name. */
+const HIDDEN = '.hidden';
 /** Descriptors kept for files that change; the rest of thousands of files are written once. */
 const MAX_KEPT = 4_096;
 
 /**
  * Keeps files up to date in place: what did not change is not written, and a reader's open descriptor always shows the latest.
- * A write is one system call, so a reader sees the old text or the new one.
+ * What is new appears with its content, and a write is one system call: a reader sees the old text or the new one.
  */
 export class TreeWriter {
   readonly #root: string;
@@ -38,10 +40,10 @@ export class TreeWriter {
   }
 
   add(file: TreeFile): void {
+    const hidden = join(this.#root, HIDDEN);
     this.addDirectory(dirname(file.path));
-    const written: WrittenFile = { ...file, descriptor: undefined, last: undefined, bytes: 0 };
-    this.#files.set(file.path, written);
-    this.#update(written);
+    this.#create(file, hidden);
+    renameSync(hidden, join(this.#root, file.path));
   }
 
   addLink(path: string, target: string): void {
@@ -49,7 +51,17 @@ export class TreeWriter {
     symlinkSync(target, join(this.#root, path));
   }
 
-  /** Takes a file or a directory with all its files out of the tree. */
+  /** A directory that appears with all that is in it, as a process does in `/proc`. Paths of files and links are relative to it. */
+  addWhole(directory: string, files: readonly TreeFile[], links: ReadonlyMap<string, string>): void {
+    const hidden = join(this.#root, HIDDEN);
+    const folders = new Set([...files.map(({ path }) => path), ...links.keys()].map((path) => dirname(path)));
+    for (const folder of folders) mkdirSync(join(hidden, folder), { recursive: true });
+    for (const file of files) this.#create({ ...file, path: `${directory}/${file.path}` }, join(hidden, file.path));
+    for (const [path, target] of links) symlinkSync(target, join(hidden, path));
+    renameSync(hidden, join(this.#root, directory));
+  }
+
+  /** Takes a file or a directory with all its files out of the tree, at once. */
   remove(path: string): void {
     for (const [name, file] of this.#files) {
       if (name !== path && !name.startsWith(`${path}/`)) continue;
@@ -57,7 +69,9 @@ export class TreeWriter {
       this.#files.delete(name);
     }
     for (const name of this.#directories) if (name === path || name.startsWith(`${path}/`)) this.#directories.delete(name);
-    rmSync(join(this.#root, path), { recursive: true, force: true });
+    const hidden = join(this.#root, HIDDEN);
+    renameSync(join(this.#root, path), hidden);
+    rmSync(hidden, { recursive: true });
   }
 
   /** Writes what changed; returns how many files that were. */
@@ -77,24 +91,29 @@ export class TreeWriter {
     mkdirSync(join(this.#root, path), { recursive: true });
   }
 
+  #create(file: TreeFile, place: string): void {
+    const content = file.content();
+    const bytes = bytesOf(content);
+    writeFileSync(place, bytes, { mode: (file.mode ?? 0o444) | 0o200 });
+    this.#files.set(file.path, { ...file, descriptor: undefined, last: copyOf(content), bytes: bytes.length });
+  }
+
   #update(file: WrittenFile): boolean {
     const content = file.content();
     if (sameContent(content, file.last)) return false;
-    const isFirst = file.last === undefined;
-    file.last = content instanceof Uint8Array ? content.slice() : content;
-    const bytes = typeof content === 'object' ? content : Buffer.from(typeof content === 'string' ? content : `${content}\n`, 'latin1');
-    this.#write(file, bytes, isFirst);
+    file.last = copyOf(content);
+    this.#write(file, bytesOf(content));
     return true;
   }
 
-  #write(file: WrittenFile, bytes: Uint8Array, isFirst: boolean): void {
-    const descriptor = file.descriptor ?? openSync(join(this.#root, file.path), isFirst ? 'w' : 'r+', (file.mode ?? 0o444) | 0o200);
+  #write(file: WrittenFile, bytes: Uint8Array): void {
+    const descriptor = file.descriptor ?? openSync(join(this.#root, file.path), 'r+');
     writeSync(descriptor, bytes, 0, bytes.length, 0);
     if (bytes.length < file.bytes) ftruncateSync(descriptor, bytes.length);
     file.bytes = bytes.length;
     if (file.descriptor !== undefined) return;
     // Whatever changed once will change again; most files never do.
-    if (isFirst || this.#kept >= MAX_KEPT) {
+    if (this.#kept >= MAX_KEPT) {
       closeSync(descriptor);
     } else {
       file.descriptor = descriptor;
@@ -110,7 +129,15 @@ export class TreeWriter {
   }
 }
 
-function sameContent(a: FileContent, b: FileContent | undefined): boolean {
+function bytesOf(content: FileContent): Uint8Array {
+  return typeof content === 'object' ? content : Buffer.from(typeof content === 'string' ? content : `${content}\n`, 'latin1');
+}
+
+function copyOf(content: FileContent): FileContent {
+  return typeof content === 'object' ? content.slice() : content;
+}
+
+function sameContent(a: FileContent, b: FileContent): boolean {
   if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array)) return a === b;
   return a.length === b.length && Buffer.compare(a, b) === 0;
 }

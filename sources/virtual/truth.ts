@@ -117,6 +117,9 @@ export interface ProcessCoreTruth {
   readonly lastTotalSeconds: number;
 }
 
+/** What one physical core counted in one datastore, whoever owned it. */
+export type CoreWork = Pick<ProcessCoreTruth, 'counters' | 'lastDeviceSeconds' | 'lastTotalSeconds'>;
+
 /** One loaded copy of a model. */
 export interface ModelTruth {
   readonly id: number;
@@ -155,6 +158,8 @@ export interface ProcessTruth {
   readonly cores: readonly ProcessCoreTruth[];
   /** Device index → bytes by `HOST_MEMORY_CATEGORIES`. */
   readonly hostMemoryBytes: ReadonlyMap<number, Float64Array>;
+  /** Device index → physical core → what its datastore held when the process got it: counts of the owners before it. */
+  readonly inherited: ReadonlyMap<number, ReadonlyMap<number, CoreWork>>;
   readonly models: readonly ModelTruth[];
   readonly cpuUserSeconds: number;
   readonly cpuSystemSeconds: number;

@@ -9,6 +9,7 @@ import type { VirtualInstanceType } from './instances.ts';
 import { createWorkloadModel } from './model.ts';
 import type { WorkloadModel } from './model.ts';
 import { ProcTree } from './proc-tree.ts';
+import type { ChurnOptions } from './churn.ts';
 import { addSysfs } from './sysfs-tree.ts';
 import { TreeWriter } from './tree-writer.ts';
 import type { Truth } from './truth.ts';
@@ -30,6 +31,8 @@ export interface VirtualHostOptions {
   readonly timeUnit?: 'us' | 'ps';
   /** Starts a metadata service on the loopback interface. */
   readonly imds?: boolean;
+  /** Short-lived processes; none when absent. */
+  readonly churn?: ChurnOptions;
 }
 
 /** A simulated Neuron host in a directory. The agent reads it with the code it reads real hosts with; only the roots differ. */
@@ -52,21 +55,22 @@ const DEFAULT_DRIVER = '2.30.2.0';
 /** Same options, same clock: the same bytes. Rejects when the directory cannot be written or the driver version is none. */
 export async function createVirtualHost(options: VirtualHostOptions): Promise<VirtualHost> {
   const driver = driverGeneration(options.driverVersion ?? DEFAULT_DRIVER);
-  const { instanceType, seed, clock, warmUpMs = 0 } = options;
-  const model = createWorkloadModel({ instanceType, seed, originMs: clock.nowMs() - warmUpMs });
+  const { instanceType, seed, clock, warmUpMs = 0, churn } = options;
+  const model = createWorkloadModel({ instanceType, seed, originMs: clock.nowMs() - warmUpMs, ...(churn !== undefined && { churn }) });
   const truth = model.step(warmUpMs);
   const imds = options.imds === true ? await startImdsServer(truth) : undefined;
   const host = new RunningHost(options, model, imds);
   addSysfs(host.writers.sys, { truth, driver, timeUnit: options.timeUnit ?? 'ps' });
   addDmi(host.writers.sys, truth);
   host.follow(new ProcTree(host.writers.proc, truth));
-  host.follow(new DatastoreTree(host.writers.dev, truth));
+  host.follow(new DatastoreTree(host.writers.dev, truth, { inherits: driver.countersAreLive }));
   return host;
 }
 
 /** A part of the host's files that has to know which processes came and went. */
 interface Follower {
-  follow(): void;
+  addStarted(): void;
+  removeEnded(): void;
 }
 
 class RunningHost implements VirtualHost {
@@ -95,6 +99,7 @@ class RunningHost implements VirtualHost {
 
   follow(follower: Follower): void {
     this.#followers.push(follower);
+    follower.addStarted();
   }
 
   truth(): Truth {
@@ -106,8 +111,14 @@ class RunningHost implements VirtualHost {
     const passedMs = nowMs - this.#steppedAtMs;
     this.#steppedAtMs = nowMs;
     this.#model.step(dtMs ?? passedMs);
-    for (const follower of this.#followers) follower.follow();
+    this.#followProcesses();
     return Object.values(this.writers).reduce((written, writer) => written + writer.update(), 0);
+  }
+
+  /** A process is there before its datastores are, and still there when they are gone; then its pid may have another owner. */
+  #followProcesses(): void {
+    for (const follower of this.#followers.toReversed()) follower.removeEnded();
+    for (const follower of this.#followers) follower.addStarted();
   }
 
   run(periodMs: number): void {

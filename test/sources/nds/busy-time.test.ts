@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { BusyShare, BusyTimeCalibration, busyMilliseconds } from '../../../sources/nds/busy-time.ts';
 import type { CoreWork } from '../../../sources/nds/busy-time.ts';
 
-const SECOND = { sinceLastMoveMs: 1_000, completed: 0 } satisfies Partial<CoreWork>;
+const SECOND = { maxSinceLastMoveMs: 1_000, completed: 0 } satisfies Partial<CoreWork>;
 
 function verdictAfter(...work: readonly (Partial<CoreWork> & { readonly busy: bigint })[]) {
   const calibration = new BusyTimeCalibration();
@@ -25,14 +25,14 @@ describe('unit of busy time', () => {
     [
       'one execution that was longer than the interval',
       [
-        { busy: 3_000_000n, sinceLastMoveMs: 3_000 },
-        { busy: 2_900_000n, sinceLastMoveMs: 3_000, completed: 3, latencySeconds: 0.9 },
+        { busy: 3_000_000n, maxSinceLastMoveMs: 3_000 },
+        { busy: 2_900_000n, maxSinceLastMoveMs: 3_000, completed: 3, latencySeconds: 0.9 },
       ],
       'us',
     ],
     [
       'an execution that began before the first reading rules nothing out',
-      [{ busy: 800_000_000_000n, sinceLastMoveMs: Number.POSITIVE_INFINITY }],
+      [{ busy: 800_000_000_000n, maxSinceLastMoveMs: Number.POSITIVE_INFINITY }],
       undefined,
     ],
   ] as const)('%s', (_name, work, expected) => {
@@ -41,9 +41,9 @@ describe('unit of busy time', () => {
 
   test('a verdict that turns out impossible is taken back', () => {
     const calibration = new BusyTimeCalibration();
-    calibration.observe({ busy: 400_000n, completed: 40, latencySeconds: 0.01, sinceLastMoveMs: 1_000 });
+    calibration.observe({ busy: 400_000n, completed: 40, latencySeconds: 0.01, maxSinceLastMoveMs: 1_000 });
     expect(calibration.verdict).toBe('us');
-    calibration.observe({ busy: 400_000_000_000n, completed: 40, latencySeconds: 0.01, sinceLastMoveMs: 1_000 });
+    calibration.observe({ busy: 400_000_000_000n, completed: 40, latencySeconds: 0.01, maxSinceLastMoveMs: 1_000 });
     expect(calibration.verdict).toBe('ps');
   });
 
@@ -61,7 +61,7 @@ describe('unit of busy time', () => {
           const completed = Math.min(count, Math.floor(1 / seconds));
           if (completed === 0) continue;
           const busy = BigInt(Math.round(completed * seconds * 1e6 * perMicrosecond));
-          calibration.observe({ busy, completed, sinceLastMoveMs: 1_000, latencySeconds: seconds * jitter });
+          calibration.observe({ busy, completed, maxSinceLastMoveMs: 1_000, latencySeconds: seconds * jitter });
           expect([undefined, unit]).toContain(calibration.verdict);
         }
       }),

@@ -9,6 +9,11 @@ const ALL = ['execution_stats', 'memory_used', 'neuroncore_counters'] as const;
 const CONTENT = { shortTag: 'train', runtimeVersion: [2, 34, 10] } as const;
 const [TIME, COMPLETED, TIMED_OUT, ERR_HW, MACS] = [0, 1, 4, 11, 29];
 
+const NOTHING_RAN = {
+  summary: { completed: 0, completed_with_err: 0, completed_with_num_err: 0, timed_out: 0, incorrect_input: 0, failed_to_queue: 0 },
+  errors: { generic: 0, numerical: 0, model: 0, transient: 0, hardware: 0, runtime: 0 },
+};
+
 function setUp(deviceCount = 1) {
   const driver = new FakeDriver(deviceCount);
   const startTicks = new Map<number, number>();
@@ -85,6 +90,22 @@ describe('what a process did', () => {
     });
   });
 
+  test('an execution that completes while the datastore is read belongs to the next period, with its latency', () => {
+    const { driver, collect, after } = setUp();
+    const slab = driver.start(0, 42, CONTENT);
+    collect();
+    driver.onRefresh = () => {
+      driver.onRefresh = () => {
+        driver.onRefresh = undefined;
+        setLatency(slab, 0, 0.25);
+        count(slab, 0, COMPLETED, 1n);
+      };
+    };
+    expect(after(1_000).processes[0]?.executions).toStrictEqual({ ...NOTHING_RAN, periodSeconds: 1 });
+    const [process] = after(1_000).processes;
+    expect(process?.executions).toMatchObject({ summary: { completed: 1 }, latency: { coverage: 1, device: { p50: 0.25 } } });
+  });
+
   test('each group has its own period', () => {
     const { driver, collect, after } = setUp();
     const slab = driver.start(0, 42, CONTENT);
@@ -128,6 +149,20 @@ describe('what a process did', () => {
     expect(known.reduce<number>((sum, percent) => sum + (percent ?? 0), 0) / known.length).toBeCloseTo(100, -1);
   });
 
+  test('executions that take as long as half an interval: two of them can be more than one interval, and nothing is doubted', () => {
+    const { driver, collect, after } = setUp();
+    const slab = driver.start(0, 42, CONTENT);
+    collect();
+    // 2.7 s each, one after the other without a pause: completions at 2.7 s, 5.4 s, 8.1 s, 10.8 s, …
+    const completed = [1, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2].map((executions) => {
+      count(slab, 0, COMPLETED, BigInt(executions));
+      count(slab, 0, TIME, BigInt(executions) * 2_700_000_000_000n);
+      return after(5_000).processes[0]?.devices[0]?.rates?.cores[0]?.utilization;
+    });
+    expect(completed.slice(0, 2)).toEqual([undefined, 100]);
+    expect(completed.slice(1)).not.toContain(undefined);
+  });
+
   test('a process on two devices is one process', () => {
     const { driver, collect, after } = setUp(2);
     const slabs = [driver.start(0, 42, CONTENT), driver.start(1, 42, CONTENT)];
@@ -146,6 +181,30 @@ describe('what a process did', () => {
     const { driver, collect } = setUp();
     driver.device(0).attached.add(77);
     expect(collect()).toEqual({ processes: [], isComplete: true, failures: [] });
+  });
+});
+
+describe('a process that ends while it is read', () => {
+  test('is missing, and nothing has failed: everybody who is there is named', () => {
+    const { driver, collect } = setUp();
+    const slab = driver.start(0, 42, CONTENT);
+    driver.start(0, 43, CONTENT);
+    driver.onRefresh = () => {
+      // What the driver does when the owner is gone (neuron_ds.c, 2.30.2).
+      slab.memory.fill(0, 0, 8);
+      driver.end(0, 42);
+    };
+    expect(collect()).toMatchObject({ processes: [{ pid: 43 }], isComplete: true, failures: [] });
+  });
+
+  test('so does one that is gone before it is mapped', () => {
+    const { driver, collect } = setUp();
+    driver.start(0, 42, CONTENT);
+    driver.start(0, 43, CONTENT);
+    driver.onMap = (pid) => {
+      if (pid === 42) driver.end(0, 42);
+    };
+    expect(collect()).toMatchObject({ processes: [{ pid: 43 }], isComplete: true, failures: [] });
   });
 });
 

@@ -24,6 +24,8 @@ export class FakeDriver implements DatastoreAccess {
   mapped = 0;
   /** Called in the middle of every read, after the counters were copied. */
   onRefresh: (() => void) | undefined;
+  /** Called when a process is about to be mapped. */
+  onMap: ((pid: number) => void) | undefined;
 
   constructor(deviceCount: number) {
     this.#devices = Array.from({ length: deviceCount }, () => ({ attached: new Set<number>(), slabs: new Map(), isOpen: false }));
@@ -85,6 +87,7 @@ export class FakeDriver implements DatastoreAccess {
   }
 
   #map(device: Device, pid: number) {
+    this.onMap?.(pid);
     const slab = device.slabs.get(pid);
     if (slab === undefined) throw new AgentError('source_malformed', 'nds', 'gone');
     this.mapped += 1;

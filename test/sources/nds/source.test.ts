@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createNdsSource } from '../../../sources/nds/source.ts';
@@ -80,6 +80,29 @@ describe('nds source', () => {
     await read(source);
     rmSync(join(host.devRoot, 'neuron0/42'));
     expect((await read(source)).runtimes?.map(({ pid }) => pid)).toEqual([43]);
+  });
+
+  test('a new file under the name of another one is another process’s, however much it counts; none stays open when its owner is gone', async () => {
+    const { host, source, write } = setUp();
+    const openFiles = (): readonly string[] =>
+      readdirSync('/proc/self/fd').flatMap((fd) => {
+        // The descriptor of this very listing is gone by now.
+        if (lstatSync(`/proc/self/fd/${fd}`, { throwIfNoEntry: false }) === undefined) return [];
+        const target = readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'utf8' });
+        return target.startsWith(host.devRoot) ? [target] : [];
+      });
+    write(0, 42, { ...CONTENT, cores: { 0: { 1: 100n } } });
+    await read(source);
+    writeFileSync(join(host.devRoot, 'new'), buildDatastore({ ...CONTENT, cores: { 0: { 1: 5_000n } } }));
+    renameSync(join(host.devRoot, 'new'), join(host.devRoot, 'neuron0/42'));
+    await host.clock.advance(1_000);
+    const { readings, runtimes } = await read(source);
+    expect(readings.map(({ group }) => group)).toEqual(['memory_used']);
+    expect(runtimes?.map(({ pid }) => pid)).toEqual([42]);
+    expect(openFiles()).toEqual([join(host.devRoot, 'neuron0/42')]);
+    rmSync(join(host.devRoot, 'neuron0/42'));
+    await read(source);
+    expect(openFiles()).toEqual([]);
   });
 
   test('LNC: of the process, else of the host’s file, else of the device', async () => {

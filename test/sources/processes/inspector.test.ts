@@ -197,6 +197,25 @@ describe('discovery', () => {
     expect(discover().map(({ pid }) => pid)).toEqual([21]);
   });
 
+  test('a datastore that could not look everywhere is believed about whom it names; others may be there as well', async () => {
+    const { host, inspector, discover } = neuronHost();
+    const descriptors = { 7: '/dev/neuron0' };
+    for (const pid of [20, 21, 22]) startProcess(host, { pid, startTicks: 2, descriptors });
+    const named = (pid: number) => ({ pid, tag: `tag of ${pid}`, startTimeMs: BOOT_MS + 20 });
+    inspector.learn([named(20), named(21)], host.clock.monotonicMs());
+    expect(discover()).toEqual([named(20), named(21)]);
+    inspector.learn([named(20)], host.clock.monotonicMs(), { isComplete: false });
+    expect(discover()).toMatchObject([named(20), named(21), { pid: 22, tag: '22' }]);
+    // One that came after the last look at all processes.
+    startProcess(host, { pid: 23, startTicks: 3, descriptors });
+    endProcess(host, 21);
+    await host.clock.advance(1_000);
+    inspector.learn([named(20), { ...named(23), startTimeMs: BOOT_MS + 30 }], host.clock.monotonicMs(), { isComplete: false });
+    expect(discover().map(({ pid }) => pid)).toEqual([20, 23, 22]);
+    inspector.learn([named(20)], host.clock.monotonicMs());
+    expect(discover()).toEqual([named(20)]);
+  });
+
   test('a process that closed its device is no Neuron process any more', async () => {
     const { host, discover } = neuronHost();
     startProcess(host, { pid: 20, startTicks: 2, descriptors: { 7: '/dev/neuron0' } });

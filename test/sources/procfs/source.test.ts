@@ -155,6 +155,11 @@ describe('procfs source with something amiss', () => {
     expect(read(source, new Set(['neuron_runtime_vcpu_usage']))).toMatchObject({ readings: [], failures: [], runtimes: [] });
   });
 
+  test('a process that ended before its first reading has ended: its start time says that it was there', () => {
+    const { source } = replay('trn1.2xlarge', [{ pid: 4_243, tag: 'a', startTimeMs: 1_700_000_000_000 }]);
+    expect(read(source, new Set(['neuron_runtime_vcpu_usage']))).toMatchObject({ readings: [], failures: [], runtimes: [] });
+  });
+
   test.each([
     ['empty files', { stat: '', meminfo: '', '4242/stat': '' }],
     ['half a line', { stat: 'cpu  1 2', meminfo: 'MemTot', '4242/stat': '4242 (a' }],

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { INSTANCE_SPECS, VIRTUAL_INSTANCE_TYPES, connectedDevices, isVirtualInstanceType } from '../../../sources/virtual/instances.ts';
 import { createWorkloadModel } from '../../../sources/virtual/model.ts';
 import { COUNTER } from '../../../sources/virtual/truth.ts';
-import type { Truth } from '../../../sources/virtual/truth.ts';
+import type { ProcessTruth, Truth } from '../../../sources/virtual/truth.ts';
 
 /** Everything a model says, as text. */
 function told(truth: Truth): string {
@@ -87,6 +87,72 @@ describe.each(VIRTUAL_INSTANCE_TYPES)('%s', (instanceType) => {
     expect(model.truth.host.vcpuSeconds.map((modes) => modes.reduce((a, b) => a + b, 0))).toEqual(
       model.truth.host.vcpuSeconds.map(() => expect.closeTo(3_600 + 90, 6)),
     );
+  });
+});
+
+describe('short-lived processes', () => {
+  const churn = { devices: [1, 2, 3], lifetimeMs: { shortest: 100, longest: 900 }, pids: 14 };
+
+  test('are the same for the same seed, however time is cut', () => {
+    const options = { instanceType: 'trn2.48xlarge', seed: 7, churn } as const;
+    const whole = createWorkloadModel(options);
+    const pieces = createWorkloadModel(options);
+    whole.step(20_000);
+    for (const dtMs of [99, 1_901, 250, 7_000, 10_750]) pieces.step(dtMs);
+    expect(told(pieces.truth)).toBe(told(whole.truth));
+  });
+
+  test('follow one another on their cores, under few pids, and leave nothing behind', () => {
+    const model = createWorkloadModel({ instanceType: 'trn2.48xlarge', seed: 7, churn });
+    const lives = new Set<ProcessTruth>();
+    const owners = new Map<number, ProcessTruth>();
+    let [sameTick, sameTag] = [0, 0];
+    for (let tick = 0; tick < 1_000; tick += 1) {
+      model.step(100);
+      const tasks = model.truth.processes.filter(({ kind }) => kind === 'task');
+      expect(new Set(tasks.map(({ pid }) => pid)).size).toBe(tasks.length);
+      expect(new Set(tasks.flatMap(({ cores }) => cores.map(({ device, physicalCore }) => `${device}/${physicalCore}`))).size).toBe(
+        2 * tasks.length,
+      );
+      for (const task of tasks) {
+        lives.add(task);
+        expect(task.pid).toBeGreaterThanOrEqual(2_000);
+        expect(task.pid).toBeLessThan(2_014);
+        expect(churn.devices).toContain(task.devices[0]);
+        const before = owners.get(task.pid);
+        owners.set(task.pid, task);
+        if (before === undefined || before === task || task.startedAtMs < model.truth.elapsedMs) continue;
+        if (lives.has(before)) sameTag += before.tag === task.tag ? 1 : 0;
+        sameTick += 1;
+      }
+    }
+    // Twelve logical cores, 0.6 s from one process to the next.
+    expect(lives.size).toBeGreaterThan(1_500);
+    expect(sameTick).toBeGreaterThan(1_000);
+    expect(sameTag).toBeGreaterThan(200);
+    expect(sameTag).toBeLessThan(sameTick / 2);
+    const core = model.truth.devices[1]?.cores[0];
+    const mine = [...lives].flatMap(({ cores }) => cores).filter((one) => one.device === 1 && one.physicalCore === 0);
+    expect(core?.counters[COUNTER.completed]).toBe(mine.reduce((sum, { counters }) => sum + (counters[COUNTER.completed] ?? 0n), 0n));
+  });
+
+  test('take the devices of jobs that would use them, and none of the others', () => {
+    const jobs = (devices: readonly number[]) =>
+      new Set(
+        createWorkloadModel({ instanceType: 'trn2.48xlarge', seed: 7, churn: { ...churn, devices } })
+          .step(1_000)
+          .processes.map(({ kind, devices: used }) => `${kind} ${used.join(',')}`),
+      );
+    expect(jobs([12])).not.toContain('inference 12');
+    expect(jobs([12])).toContain('inference 13');
+    expect(jobs([2])).not.toContain('training 0,1,2,3');
+  });
+
+  test('need a pid each', () => {
+    expect(() => createWorkloadModel({ instanceType: 'trn2.48xlarge', seed: 1, churn: { ...churn, pids: 3 } }).step(100)).toThrow(
+      RangeError,
+    );
+    expect(() => createWorkloadModel({ instanceType: 'trn2.48xlarge', seed: 1, churn: { ...churn, pids: 3_000 } })).toThrow(RangeError);
   });
 });
 

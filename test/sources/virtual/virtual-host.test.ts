@@ -1,6 +1,9 @@
 import { mkdirSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { decodeCounters } from '../../../sources/nds/counters.ts';
+import type { ChurnOptions } from '../../../sources/virtual/churn.ts';
+import { COUNTER } from '../../../sources/virtual/truth.ts';
 import { createVirtualHost } from '../../../sources/virtual/virtual-host.ts';
 import type { VirtualHost } from '../../../sources/virtual/virtual-host.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
@@ -16,11 +19,17 @@ beforeEach(() => {
 afterEach(() => scratch[Symbol.dispose]());
 
 /** Runs a host for `seconds`, and returns every byte of its files. */
-async function filesAfter(seed: number, stepsMs: readonly number[]): Promise<string> {
+async function filesAfter(seed: number, stepsMs: readonly number[], churn?: ChurnOptions): Promise<string> {
   const directory = join(scratch.path, `${seed}-${stepsMs.length}`);
   mkdirSync(directory);
   const clock = new ManualClock();
-  await using host = await createVirtualHost({ instanceType: 'trn2.3xlarge', seed, directory, clock });
+  await using host = await createVirtualHost({
+    instanceType: 'trn2.3xlarge',
+    seed,
+    directory,
+    clock,
+    ...(churn !== undefined && { churn }),
+  });
   for (const ms of stepsMs) {
     await clock.advance(ms);
     host.step();
@@ -36,6 +45,38 @@ test('the same seed and clock give the same bytes', async () => {
   // The size of the last change depends on when the files were written.
   expect(withoutChanges(again)).toBe(withoutChanges(files));
   expect(await filesAfter(5, seconds)).not.toBe(files);
+});
+
+test('so they do with short-lived processes, of which some come and go within one step', async () => {
+  const churn = { devices: [0], lifetimeMs: { shortest: 100, longest: 500 }, pids: 5 };
+  const files = await filesAfter(4, [...Array.from({ length: 19 }, () => 1_000), 100, 900], churn);
+  expect(files).toMatch(/^proc\/200\d$/m);
+  expect(
+    withoutChanges(
+      await filesAfter(
+        4,
+        Array.from({ length: 100 }, () => 200),
+        churn,
+      ),
+    ),
+  ).toBe(withoutChanges(files));
+});
+
+test('a process finds what its predecessors counted in its datastores, as with drivers since 2.30.2', async () => {
+  const churn = { devices: [0], lifetimeMs: { shortest: 1_000, longest: 2_000 }, pids: 5 };
+  const inherited = async (driverVersion: string): Promise<number> => {
+    const clock = new ManualClock();
+    const options = { instanceType: 'trn2.3xlarge', seed: 4, directory: scratch.path, clock, driverVersion, churn } as const;
+    await using host = await createVirtualHost(options);
+    host.step(60_000);
+    const [process] = host.truth().processes;
+    const bytes = readFileSync(join(host.host.devRoot, `neuron0/${process?.pid}`));
+    const completed = (cores: readonly { readonly counters: BigUint64Array }[]): number =>
+      cores.reduce((sum, { counters }) => sum + Number(counters[COUNTER.completed]), 0);
+    return completed(decodeCounters(bytes, 8)?.cores ?? []) - completed(process?.cores ?? []);
+  };
+  expect(await inherited('2.30.2.0')).toBeGreaterThan(100);
+  expect(await inherited('2.29.0.0')).toBe(0);
 });
 
 function withoutChanges(files: string): string {

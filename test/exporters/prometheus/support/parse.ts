@@ -34,31 +34,37 @@ function splitLines(text: string): readonly string[] {
   return text.split('\n');
 }
 
+const METRIC_NAME = /[a-zA-Z_:][a-zA-Z0-9_:]*/y;
+const LABEL_START = /([a-zA-Z_][a-zA-Z0-9_]*)="/y;
+const LABEL_VALUE = /(?:[^"\\]|\\["\\n])*/y;
+const LABEL_END = /",?/y;
+const VALUE = / (?:[+-]?(?:\d[\d.e+-]*|Inf)|NaN)/y;
+
 function parseSample(line: string): Sample {
   let at = 0;
   const expect = (pattern: RegExp): string => {
     pattern.lastIndex = at;
-    const match = pattern.exec(line);
-    if (match === null) throw new Error(`cannot read ${JSON.stringify(line.slice(0, 200))} at ${at}`);
+    if (!pattern.test(line)) throw new Error(`cannot read ${JSON.stringify(line.slice(0, 200))} at ${at}`);
+    const from = at;
     at = pattern.lastIndex;
-    return match[0];
+    return line.slice(from, at);
   };
-  const name = expect(/[a-zA-Z_:][a-zA-Z0-9_:]*/y);
+  const name = expect(METRIC_NAME);
   const labels: Record<string, string> = {};
   if (line[at] === '{') {
     at += 1;
     while (line[at] !== '}') {
-      const label = expect(/[a-zA-Z_][a-zA-Z0-9_]*/y);
-      expect(/="/y);
-      const value = expect(/(?:[^"\\]|\\["\\n])*/y);
-      expect(/",?/y);
+      const label = expect(LABEL_START).slice(0, -2);
+      const value = expect(LABEL_VALUE);
+      expect(LABEL_END);
       if (label in labels) throw new Error(`label ${label} twice in ${JSON.stringify(line.slice(0, 200))}`);
-      labels[label] = value.replaceAll(/\\(.)/g, (_, character: string) => (character === 'n' ? '\n' : character));
+      labels[label] = value.includes('\\')
+        ? value.replaceAll(/\\(.)/g, (_, character: string) => (character === 'n' ? '\n' : character))
+        : value;
     }
     at += 1;
   }
-  expect(/ /y);
-  const value = expect(/[+-]?(?:\d[\d.e+-]*|Inf)|NaN/y);
+  const value = expect(VALUE).slice(1);
   if (at !== line.length) throw new Error(`more than a sample: ${JSON.stringify(line.slice(0, 200))}`);
   return { name, labels, value };
 }
