@@ -9,6 +9,9 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ESRCH: 'source_absent',
   EACCES: 'source_denied',
   EPERM: 'source_denied',
+  // Nothing is wrong with the file: there are no descriptors left to open it with.
+  EMFILE: 'source_denied',
+  ENFILE: 'source_denied',
   ETIMEDOUT: 'source_timeout',
 };
 

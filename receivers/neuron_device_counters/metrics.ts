@@ -27,6 +27,20 @@ export const metrics = defineMetrics('neuron_device_counters', {
     source: { path: `${SYSFS}health.state` },
     note: 'unknown: the driver is older than 2.30.2 and does not say, or the firmware stopped answering.',
   },
+  healthReasons: {
+    name: 'neuron.device.health.issue',
+    unit: '{issue}',
+    instrument: 'up_down_counter',
+    valueType: 'int',
+    attributes: {
+      ...DEVICE,
+      'neuron.device.health.reason': ['components', 'device_unreachable', 'heartbeat_stalled', 'unreadable', 'not_reported'],
+    },
+    description: 'Is 1 for the reason why a Neuron device is failed or unknown, 0 for the others.',
+    enabled: true,
+    source: { path: `${SYSFS}health.reason` },
+    note: 'not_reported: the driver is older than 2.30.2, or the device has no health nodes.',
+  },
   componentFaults: {
     name: 'neuron.device.component.fault',
     unit: '{component}',
@@ -36,6 +50,17 @@ export const metrics = defineMetrics('neuron_device_counters', {
     description: 'Is 1 for a part of a Neuron device that its firmware calls unhealthy, 0 for one it does not.',
     enabled: true,
     source: { path: `${SYSFS}health.unhealthy_components` },
+  },
+  links: {
+    name: 'neuron.device.link',
+    unit: '{link}',
+    instrument: 'up_down_counter',
+    valueType: 'int',
+    attributes: { ...DEVICE, 'neuron.device.peer.index': 'int' },
+    description: 'Is 1 for each Neuron device at the other end of a NeuronLink of a Neuron device.',
+    enabled: true,
+    source: { path: `${SYSFS}facts.connected_devices[]` },
+    note: 'Drivers before 2.28 tell root only.',
   },
   errorEvents: {
     name: 'neuron.device.error_events',

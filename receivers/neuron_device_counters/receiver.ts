@@ -32,6 +32,8 @@ function recordDevice(
   const { device_health: health, device_power: power } = device;
   if (health !== undefined) recordHealth(device, health, driverVersion, recorder);
   if (health?.hw_error_events !== undefined) recorder.total(metrics.errorEvents, health.hw_error_events, attributes, bootTimeMs);
+  for (const peer of new Set(device.device_facts?.connected_devices))
+    recorder.set(metrics.links, 1, { ...attributes, 'neuron.device.peer.index': peer });
   for (const statistic of POWER_STATISTICS) {
     if (power !== undefined) recorder.set(metrics.power, power[statistic], { ...attributes, 'neuron.power.statistic': statistic });
   }
@@ -46,6 +48,7 @@ function recordDevice(
 }
 
 const POWER_STATISTICS = ['min', 'max', 'avg'] as const;
+const HEALTH_REASONS = ['components', 'device_unreachable', 'heartbeat_stalled', 'unreadable', 'not_reported'] as const;
 const HW_STATES = { healthy: 'ok', unhealthy: 'failed', unknown: 'unknown' } as const;
 
 /** The parts that firmware of 2026 knows (driver source, 2.30); it may come to know more. */
@@ -76,6 +79,11 @@ function recordHealth(device: DeviceCounters, health: DeviceHealth, driverVersio
       'neuron.device.index': index,
     });
   }
+  for (const reason of HEALTH_REASONS)
+    recorder.set(metrics.healthReasons, reason === health.reason ? 1 : 0, {
+      'neuron.device.index': index,
+      'neuron.device.health.reason': reason,
+    });
   if (health.state !== 'healthy' && health.reason !== 'components') return;
   for (const component of new Set([...COMPONENTS, ...health.unhealthy_components])) {
     const isUnhealthy = health.unhealthy_components.includes(component) ? 1 : 0;

@@ -65,15 +65,19 @@ function strace(trace: string, path: string, inject: string): readonly string[] 
 }
 
 describe('one file that fails', () => {
-  it.each(['EIO', 'EINVAL'])('with %s costs its value, and only for as long as it fails', { timeout: 60_000 }, async (errno) => {
+  it.each([
+    ['EIO', 'pread64', 'source_malformed'],
+    ['EINVAL', 'pread64', 'source_malformed'],
+    ['EMFILE', 'openat', 'source_denied'],
+  ])('with %s of %s costs its value, and only for as long as it fails', { timeout: 60_000 }, async (errno, call, code) => {
     using tree = unpackArchive('2.30-trn1');
     const path = join(tree.root, deviceRoot(0), 'stats/hardware/mem_ecc_corrected');
-    const inject = `inject=pread64:error=${errno}:when=1..6`;
+    const inject = `inject=${call}:error=${errno}:when=1..6`;
     await using agent = await NativeAgent.start(tree.root, (command) => [...strace(folder.file('trace'), path, inject), ...command]);
     const page = await agent.pageWith(errors(12, 'hbm', 'corrected'));
     expect(page).not.toMatch(errors(0, 'hbm', 'corrected'));
     expect(page).toMatch(errors(0, 'sram', 'corrected'));
-    expect(page).toMatch(/^neuron_collection_errors_total\{.*error_type="source_malformed".*\} [1-9]/m);
+    expect(page).toMatch(new RegExp(`^neuron_collection_errors_total\\{.*error_type="${code}".*\\} [1-9]`, 'm'));
     await agent.pageWith(errors(0, 'hbm', 'corrected'));
     expect(readFileSync(folder.file('trace'), 'utf8').match(/INJECTED/g)).toHaveLength(6);
   });

@@ -17,6 +17,8 @@ const FED_BY_OTHER_SOURCES: Readonly<Record<string, string>> = {
   'process.uptime': 'procfs: test/receivers/host-groups.test.ts',
   'neuron.latency_sampling.coverage': 'nds: test/receivers/host-groups.test.ts',
   'hw.status': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.health.issue': 'sysfs: test/receivers/devices.test.ts',
+  'neuron.device.link': 'sysfs: test/receivers/devices.test.ts',
   'neuron.device.component.fault': 'sysfs: test/receivers/devices.test.ts',
   'neuron.device.error_events': 'sysfs: test/receivers/devices.test.ts',
   'neuron.device.power.utilization': 'sysfs: test/receivers/devices.test.ts',

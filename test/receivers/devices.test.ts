@@ -7,7 +7,7 @@ import { CONTEXT, GroupTest, valuesOf } from '../support/receive.ts';
 /** What sysfs says about one device with two cores; every member is there. */
 const DEVICE: DeviceCounters = {
   neuron_device_index: 3,
-  device_facts: { name: 'Trainium2', serial_number: '00112233445566aa', firmware_build: '1.2', core_count: 8 },
+  device_facts: { name: 'Trainium2', serial_number: '00112233445566aa', firmware_build: '1.2', core_count: 8, connected_devices: [2, 7] },
   device_health: { state: 'healthy', unhealthy_components: [], hw_error_events: 2 },
   device_power: { epoch_seconds: 1_767_225_600, min: 0.5, max: 60, avg: 25 },
   device_host_memory: { tensors: 10 },
@@ -55,6 +55,7 @@ describe('what only sysfs knows', () => {
     expect(valuesOf(all, metrics.hostMemoryPeak)).toEqual({ '3/tensors': 20 });
     expect(valuesOf(all, metrics.errorEvents)).toEqual({ '3': 2 });
     expect(valuesOf(all, metrics.resetFailures)).toEqual({ '3': 1 });
+    expect(valuesOf(all, metrics.links)).toEqual({ '3/2': 1, '3/7': 1 });
   });
 
   it('rows that can be repaired are errors of a kind of their own', () => {
@@ -104,6 +105,22 @@ describe('health', () => {
       'hw.firmware_version': '1.2',
       'hw.driver_version': '2.30.2.0',
     });
+  });
+
+  it.each([
+    ['healthy', undefined, {}],
+    ['unhealthy', 'components', { components: 1 }],
+    ['unhealthy', 'device_unreachable', { device_unreachable: 1 }],
+    ['unknown', 'heartbeat_stalled', { heartbeat_stalled: 1 }],
+    ['unknown', 'unreadable', { unreadable: 1 }],
+    ['unknown', 'not_reported', { not_reported: 1 }],
+  ] as const)('%s says why: %s', (state, reason, expected) => {
+    const device_health = { state, unhealthy_components: [], ...(reason !== undefined && { reason }) };
+    const issues = Object.entries(valuesOf(received({ device_health }), metrics.healthReasons));
+    expect(issues).toHaveLength(5);
+    expect(Object.fromEntries(issues.filter(([, value]) => value === 1))).toEqual(
+      Object.fromEntries(Object.entries(expected).map(([name, value]) => [`3/${name}`, value])),
+    );
   });
 
   it('names the parts that fail, those it never heard of too, and says nothing about parts it cannot see', () => {
