@@ -20,11 +20,16 @@ export interface DeliveryTelemetryOptions {
   readonly queueState: () => DeliveryQueueState | undefined;
 }
 
+/** A destination that is away for days drops each period: the log says so when there are this many times as many as it said last. */
+const DROPPED_FACTOR = 10;
+
 /** Counts what becomes of every point on its way to one destination, and logs when trouble begins and ends. */
 export class DeliveryTelemetry {
   readonly #options: DeliveryTelemetryOptions;
   #trouble: string | undefined;
   #isDiskTroubled = false;
+  /** Points by reason since the start, and how many there were when the log last said so. */
+  readonly #dropped = new Map<string, { readonly total: number; readonly said: number }>();
 
   constructor(options: DeliveryTelemetryOptions) {
     this.#options = options;
@@ -53,7 +58,11 @@ export class DeliveryTelemetry {
 
   dropped(points: number, reason: string): void {
     this.#count('deliveryDropped', points, { 'neuron.drop.reason': reason });
-    this.#options.logger.warn({ points, reason }, 'points dropped');
+    const { total, said } = this.#dropped.get(reason) ?? { total: 0, said: 0 };
+    const now = total + points;
+    const isNews = said === 0 || now >= said * DROPPED_FACTOR;
+    this.#dropped.set(reason, { total: now, said: isNews ? now : said });
+    if (isNews) this.#options.logger.warn({ points, reason, total: now }, 'points dropped');
   }
 
   attemptFailed(points: number, error: AgentError): void {

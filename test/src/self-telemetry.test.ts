@@ -121,4 +121,21 @@ describe('DeliveryTelemetry', () => {
     expect(await values('neuron.delivery.failed')).toEqual([[{ 'neuron.exporter': 'otlp', 'error.type': 'export_retryable' }, 60]]);
     expect(await values('neuron.delivery.sent')).toEqual([[{ 'neuron.exporter': 'otlp' }, 20]]);
   });
+
+  it('says that points are dropped when it begins and each time there are ten times as many, not each period', async () => {
+    const { telemetry, values } = setUp();
+    const log: string[] = [];
+    const logger = createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) });
+    const delivery = new DeliveryTelemetry({ exporter: 'otlp', instruments: telemetry.instruments, logger, queueState: () => undefined });
+    for (let i = 0; i < 86_400; i += 1) delivery.dropped(10, 'queue_full');
+    delivery.dropped(1, 'rejected');
+    expect(log.map((line) => line.replace(/^\S+ /, '').trim())).toEqual([
+      ...[10, 100, 1_000, 10_000, 100_000].map((total) => `warn points dropped points=10 reason=queue_full total=${total}`),
+      'warn points dropped points=1 reason=rejected total=1',
+    ]);
+    expect(await values('neuron.delivery.dropped')).toContainEqual([
+      { 'neuron.exporter': 'otlp', 'neuron.drop.reason': 'queue_full' },
+      864_000,
+    ]);
+  });
 });
