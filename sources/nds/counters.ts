@@ -35,7 +35,12 @@ export function decodeCounters(bytes: Uint8Array, coreCount: number): DatastoreC
   const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
   const words = new BigUint64Array(aligned.buffer, aligned.byteOffset, USED_BYTES / 8);
   const doubles = new Float64Array(aligned.buffer, aligned.byteOffset, USED_BYTES / 8);
-  const cores = Array.from({ length: Math.min(coreCount, MAX_CORES) }, (_, core) => decodeCore(words, doubles, core));
+  const length = Math.min(coreCount, MAX_CORES);
+  const copy = new BigUint64Array(length * CORE_COUNTER_COUNT);
+  const cores = Array.from({ length }, (_, core) => {
+    const counters = copy.subarray(core * CORE_COUNTER_COUNT, (core + 1) * CORE_COUNTER_COUNT);
+    return decodeCore({ words, doubles }, core, counters);
+  });
   const formatVersion = new DataView(aligned.buffer, aligned.byteOffset).getInt32(FORMAT_VERSION_AT, true);
   return { formatVersion, device: wordsAt(words, DEVICE_COUNTERS_AT, DEVICE_COUNTER_COUNT), cores };
 }
@@ -50,8 +55,8 @@ export function latencySeconds(value: number | undefined): number | undefined {
   return value !== undefined && value > 1e-9 && value < 86_400 ? value : undefined;
 }
 
-function decodeCore(words: BigUint64Array, doubles: Float64Array, core: number): CoreCounters {
-  const counters = new BigUint64Array(CORE_COUNTER_COUNT);
+/** The counters of one core, copied to their place. */
+function decodeCore({ words, doubles }: Words, core: number, counters: BigUint64Array): CoreCounters {
   counters.set(wordsAt(words, coreCounterAt(core, 0), BASE_COUNTER_COUNT));
   counters.set(wordsAt(words, coreCounterAt(core, BASE_COUNTER_COUNT), CORE_COUNTER_COUNT - BASE_COUNTER_COUNT), BASE_COUNTER_COUNT);
   const device = latencySeconds(doubles[coreCounterAt(core, CORE_COUNTER.latencyDevice) / 8]);
@@ -61,6 +66,11 @@ function decodeCore(words: BigUint64Array, doubles: Float64Array, core: number):
     ...(device !== undefined && { latencyDeviceSeconds: device }),
     ...(total !== undefined && { latencyTotalSeconds: total }),
   };
+}
+
+interface Words {
+  readonly words: BigUint64Array;
+  readonly doubles: Float64Array;
 }
 
 function wordsAt(words: BigUint64Array, at: number, count: number): BigUint64Array {

@@ -5,19 +5,23 @@ import { fileError } from '../../src/file-error.ts';
 import type { DatastoreAccess, DatastorePlace, MappedDatastore, OpenDevice } from './access.ts';
 import { SLAB_BYTES, USED_BYTES } from './layout.ts';
 
+/** As many as were in use at once wait for their next owners: where processes come and go the collector would fall far behind. */
+type Memory = Uint8Array<ArrayBuffer>;
+
 /** Datastores as files, `neuron<N>/<pid>` below a folder: those of a virtual host, or copies of real ones. */
 export function createFileAccess(devRoot: string): DatastoreAccess {
+  const spare: Memory[] = [];
   return {
     devices: () =>
       namesIn(devRoot)
         .flatMap((name) => /^neuron(\d{1,4})$/.exec(name)?.[1] ?? [])
         .map(Number)
         .toSorted((a, b) => a - b),
-    open: (device) => openFolder(join(devRoot, `neuron${device}`)),
+    open: (device) => openFolder(join(devRoot, `neuron${device}`), spare),
   };
 }
 
-function openFolder(folder: string): OpenDevice {
+function openFolder(folder: string, spare: Memory[]): OpenDevice {
   const pathOf = (pid: number): string => join(folder, String(pid));
   return {
     attached: () =>
@@ -29,7 +33,7 @@ function openFolder(folder: string): OpenDevice {
           .map(Number),
       ],
     locate: (pid) => (pid === 0 ? undefined : locateFile(pathOf(pid))),
-    map: (pid, place) => mapFile(pathOf(pid), place),
+    map: (pid, place) => mapFile(pathOf(pid), place, spare),
     close: () => {},
   };
 }
@@ -41,17 +45,20 @@ function locateFile(path: string): DatastorePlace | undefined {
 }
 
 /** Like a mapping it stays readable when its owner is gone. */
-function mapFile(path: string, place: DatastorePlace): MappedDatastore {
+function mapFile(path: string, place: DatastorePlace, spare: Memory[]): MappedDatastore {
   const descriptor = openFile(path);
   if (fstatSync(descriptor, { bigint: true }).ino !== place.offset) {
     closeSync(descriptor);
     throw new AgentError('source_absent', 'nds', `${path} has another owner by now`);
   }
-  const memory = new Uint8Array(new ArrayBuffer(USED_BYTES));
+  const memory = spare.pop()?.fill(0) ?? new Uint8Array(new ArrayBuffer(USED_BYTES));
   return {
     memory,
     refresh: () => void readSync(descriptor, memory, 0, USED_BYTES, 0),
-    unmap: () => closeSync(descriptor),
+    unmap: () => {
+      closeSync(descriptor);
+      spare.push(memory);
+    },
   };
 }
 

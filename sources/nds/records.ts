@@ -70,6 +70,17 @@ export function decodeRecords(bytes: Uint8Array): DatastoreRecords {
   };
 }
 
+/** The bytes of everything that `decodeRecords` looks at: where they are the same, so are the records. */
+export function recordsIn(bytes: Uint8Array): Buffer {
+  const models = usedSlots(bytes).map((slot) => part(bytes, MODEL_RECORDS.at + MODEL_RECORDS.bytes * slot, MODEL_RECORDS.bytes));
+  const process = [PROCESS_RECORD, EXTENDED_PROCESS_RECORD].map(({ at, bytes: length }) => part(bytes, at, length));
+  return Buffer.concat([...process, part(bytes, MODEL_BITMAP_AT, 8), ...models]);
+}
+
+function part(bytes: Uint8Array, at: number, length: number): Uint8Array {
+  return bytes.subarray(at, at + length);
+}
+
 /** FNV-1a, 32 bits, over a record with its checksum taken as zero. */
 export function checksum(bytes: Uint8Array, at: number, length: number): number {
   let hash = 0x811c_9dc5;

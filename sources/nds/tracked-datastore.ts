@@ -6,7 +6,7 @@ import { CoreRateTracker, hasFallen, tallies } from './deltas.ts';
 import { LatencyWatch, viewOf } from './latency.ts';
 import type { SeenLatencies } from './latency.ts';
 import { CORE_COUNTER, DEVICE_COUNTER, RECORDS_AT, RECORDS_END, USED_BYTES } from './layout.ts';
-import { decodeRecords } from './records.ts';
+import { decodeRecords, recordsIn } from './records.ts';
 import type { DatastoreRecords } from './records.ts';
 import type { DeviceWork, MemoryKinds, NdsGroup, WorkFailure } from './work.ts';
 
@@ -114,9 +114,10 @@ export class TrackedDatastore {
   /** Records hardly ever change; comparing them is much cheaper than checking their sums. */
   #decodeRecords(bytes: Uint8Array): DatastoreRecords {
     const last = this.#lastRecords;
-    if (last !== undefined && last.bytes.equals(bytes.subarray(RECORDS_AT, RECORDS_END))) return last.records;
+    const now = recordsIn(bytes);
+    if (last !== undefined && last.bytes.equals(now)) return last.records;
     const records = decodeRecords(bytes);
-    this.#lastRecords = { bytes: Buffer.from(bytes.subarray(RECORDS_AT, RECORDS_END)), records };
+    this.#lastRecords = { bytes: now, records };
     return records;
   }
 

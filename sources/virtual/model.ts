@@ -27,6 +27,8 @@ export interface WorkloadModel {
   readonly truth: Truth;
   /** Moves on by `dtMs`; the model advances in whole ticks of 100 ms and keeps the rest for the next step. */
   step(dtMs: number): Truth;
+  /** With `false` short-lived processes end and no more of them come, until they are wanted again; from the next tick on. */
+  setChurn(isOn: boolean): void;
 }
 
 const TICK_MS = 100;
@@ -56,6 +58,7 @@ class VirtualHostModel implements WorkloadModel, Truth {
   #leftMs = 0;
   #nextPid = FIRST_PID;
   readonly #recycledPids: RecycledPids;
+  #churns = true;
   #weakDevice: DeviceState | undefined;
 
   constructor(spec: InstanceSpec, { seed, originMs = DEFAULT_ORIGIN_MS, churn }: WorkloadModelOptions) {
@@ -90,6 +93,10 @@ class VirtualHostModel implements WorkloadModel, Truth {
     return this;
   }
 
+  setChurn(isOn: boolean): void {
+    this.#churns = isOn;
+  }
+
   #tick(): void {
     this.elapsedMs += TICK_MS;
     const nowMs = this.elapsedMs;
@@ -97,16 +104,23 @@ class VirtualHostModel implements WorkloadModel, Truth {
       if ((this.#later[i]?.atMs ?? Infinity) <= nowMs) this.#later.splice(i, 1)[0]?.action();
     }
     for (const incident of this.#scenario.due(nowMs)) this.#happen(incident);
-    for (const slot of this.#slots) if (nowMs >= slot.endAtMs) this.#end(slot, slot.nextStartMs(nowMs));
+    this.#endProcesses(nowMs);
     this.#startProcesses(nowMs);
     for (const process of this.processes) process.tick(nowMs, TICK_MS / 1000);
     for (const device of this.devices) device.tick(TICK_MS / 1000, this.originMs + nowMs);
     this.host.tick(TICK_MS / 1000, this.processes, this.#slots.length);
   }
 
+  #endProcesses(nowMs: number): void {
+    for (const slot of this.#slots) {
+      const isUnwanted = slot.isBrief && slot.process !== undefined && !this.#churns;
+      if (isUnwanted || nowMs >= slot.endAtMs) this.#end(slot, slot.nextStartMs(nowMs));
+    }
+  }
+
   #startProcesses(nowMs: number): void {
     for (const slot of this.#slots) {
-      if (slot.process !== undefined || nowMs < slot.startAtMs) continue;
+      if (slot.process !== undefined || nowMs < slot.startAtMs || (slot.isBrief && !this.#churns)) continue;
       slot.start(slot.isBrief ? this.#recycledPids.take() : this.#takePid(), nowMs);
     }
     this.#listProcesses();

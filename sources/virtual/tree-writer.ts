@@ -26,7 +26,8 @@ const MAX_KEPT = 4_096;
 
 /**
  * Keeps files up to date in place: what did not change is not written, and a reader's open descriptor always shows the latest.
- * What is new appears with its content, and a write is one system call: a reader sees the old text or the new one.
+ * What is new appears with its content, and a write is one system call: a reader sees the old text or the new one. Only where a text gets
+ * shorter can it see the end of the old one behind the new one, for a moment.
  */
 export class TreeWriter {
   readonly #root: string;

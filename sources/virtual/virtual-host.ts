@@ -45,6 +45,8 @@ export interface VirtualHost {
   truth(): Truth;
   /** Moves the host on by what passed since the last step, or by `dtMs`, and brings the files up to date. Returns how many were written. */
   step(dtMs?: number): number;
+  /** With `false` short-lived processes end and no more of them come, until they are wanted again; from the next step on. */
+  setChurn(isOn: boolean): void;
   /** Steps by itself every `periodMs`, until the host is disposed. */
   run(periodMs: number): void;
   [Symbol.asyncDispose](): Promise<void>;
@@ -104,6 +106,10 @@ class RunningHost implements VirtualHost {
 
   truth(): Truth {
     return this.#model.truth;
+  }
+
+  setChurn(isOn: boolean): void {
+    this.#model.setChurn(isOn);
   }
 
   step(dtMs?: number): number {

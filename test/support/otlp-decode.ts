@@ -65,6 +65,11 @@ export function decodeRequest(body: Buffer): DecodedPoint[] {
   });
 }
 
+/** Attributes of every resource of an ExportMetricsServiceRequest. */
+export function decodeResources(body: Buffer): Readonly<Record<string, string | number>>[] {
+  return messages(body, 1).map((resourceMetrics) => attributesOf(bytesField(resourceMetrics, 1) ?? Buffer.alloc(0), 1));
+}
+
 function decodeMetric(metric: Buffer): Omit<DecodedPoint, 'resource'>[] {
   const name = bytesField(metric, 1)?.toString() ?? '';
   const numbers = [GAUGE, SUM].flatMap((kind) => messages(metric, kind)).flatMap((data) => messages(data, 1));

@@ -19,6 +19,8 @@ export interface AgentProcessOptions extends ProcessOptions {
   readonly program?: Program;
   /** Written to a file of its own and given with `-c`. */
   readonly config?: object;
+  /** Arguments of Node in front of the program. */
+  readonly nodeArgs?: readonly string[];
 }
 
 /** The agent as a process of its own. Reads its stdin from `process.stdin`. */
@@ -35,7 +37,7 @@ export class AgentProcess {
       configArgs.push('-c', path);
     }
     const program = PROGRAMS[options.program ?? 'sources'];
-    this.process = new RunningProcess('neuron-otel', process.execPath, [program, ...args, ...configArgs], {
+    this.process = new RunningProcess('neuron-otel', process.execPath, [...(options.nodeArgs ?? []), program, ...args, ...configArgs], {
       ...options,
       // The environment of whoever runs the tests must not configure the agent.
       env: { ...withoutOtelVariables(), ...options.env },

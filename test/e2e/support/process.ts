@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcessByStdio } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { eventually } from './eventually.ts';
 
@@ -8,6 +8,8 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Signal that asks the process to end; SIGTERM unless said otherwise. */
   readonly stopSignal?: NodeJS.Signals;
+  /** A channel for messages, as Node's `fork` has it. */
+  readonly ipc?: boolean;
 }
 
 /** How a process ended: `code` after an exit, `signal` after a kill. */
@@ -30,7 +32,8 @@ process.on('exit', () => {
 export class RunningProcess {
   readonly name: string;
   readonly exited: Promise<Exit>;
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #child: ChildProcess;
+  readonly #streams: { readonly stdin: Writable; readonly stdout: Readable };
   readonly #stopSignal: NodeJS.Signals;
   readonly #stdout: Buffer[] = [];
   readonly #stderr: Buffer[] = [];
@@ -40,14 +43,17 @@ export class RunningProcess {
     this.name = name;
     this.#stopSignal = options.stopSignal ?? 'SIGTERM';
     this.#child = spawn(command, args, {
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe', ...(options.ipc === true ? (['ipc'] as const) : [])],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       env: { ...process.env, ...options.env },
     });
-    this.#child.stdout.on('data', (chunk: Buffer) => this.#stdout.push(chunk));
-    this.#child.stderr.on('data', (chunk: Buffer) => this.#stderr.push(chunk));
+    const { stdin, stdout, stderr } = this.#child;
+    if (stdin === null || stdout === null || stderr === null) throw new Error(`${name} has no pipes`);
+    this.#streams = { stdin, stdout };
+    stdout.on('data', (chunk: Buffer) => this.#stdout.push(chunk));
+    stderr.on('data', (chunk: Buffer) => this.#stderr.push(chunk));
     // A process that has ended does not read its input any more; its exit tells why.
-    this.#child.stdin.on('error', () => {});
+    stdin.on('error', () => {});
     this.exited = new Promise((resolve) => {
       const end = (exit: Exit): void => {
         running.delete(this);
@@ -68,7 +74,7 @@ export class RunningProcess {
   }
 
   get stdin(): Writable {
-    return this.#child.stdin;
+    return this.#streams.stdin;
   }
 
   /** Everything written so far. */
@@ -86,7 +92,16 @@ export class RunningProcess {
 
   /** Closes the reading end of the process's stdout, as `head -1` does. */
   closeStdout(): void {
-    this.#child.stdout.destroy();
+    this.#streams.stdout.destroy();
+  }
+
+  /** Sends a message to a process with a channel, and resolves with the next one it sends. */
+  ask(message: string): Promise<unknown> {
+    const answer = new Promise<unknown>((resolve) => {
+      this.#child.once('message', resolve);
+    });
+    this.#child.send(message);
+    return answer;
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
 import { decodeCounters, latencySeconds } from '../../../sources/nds/counters.ts';
 import { coreCounterAt } from '../../../sources/nds/layout.ts';
-import { checksum, decodeRecords } from '../../../sources/nds/records.ts';
+import { checksum, decodeRecords, recordsIn } from '../../../sources/nds/records.ts';
 import { SLAB_BYTES, buildDatastore, fnv1a, headerOffset } from '../../support/datastore.ts';
 import type { DatastoreModel } from '../../support/datastore.ts';
 
@@ -183,6 +183,21 @@ describe('records', () => {
         expect(models.length + leftOut).toBeLessThanOrEqual(65);
       }),
       { numRuns: 300 },
+    );
+  });
+
+  test('where the bytes of records are the same the records are, whatever else was written', () => {
+    const original = buildDatastore({ shortTag: 'train', longTag: 'train', runtimeVersion: RUNTIME, models: [MODEL] });
+    const counted = original.slice();
+    counted.fill(7, 256, 1_248).fill(7, 55_936);
+    expect(recordsIn(counted)).toEqual(recordsIn(original));
+    fc.assert(
+      fc.property(fc.integer({ min: 1_248, max: 44_587 }), fc.integer({ min: 1, max: 255 }), (at, change) => {
+        const bytes = original.slice();
+        bytes[at] = (bytes[at] ?? 0) ^ change;
+        if (recordsIn(bytes).equals(recordsIn(original))) expect(decodeRecords(bytes)).toStrictEqual(decodeRecords(original));
+      }),
+      { numRuns: 2_000 },
     );
   });
 });

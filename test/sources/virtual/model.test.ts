@@ -148,6 +148,16 @@ describe('short-lived processes', () => {
     expect(jobs([2])).not.toContain('training 0,1,2,3');
   });
 
+  test('end when they are not wanted, and come again when they are', () => {
+    const model = createWorkloadModel({ instanceType: 'trn2.48xlarge', seed: 7, churn });
+    const tasks = (): number => model.step(100).processes.filter(({ kind }) => kind === 'task').length;
+    expect(tasks()).toBe(12);
+    model.setChurn(false);
+    expect([tasks(), tasks(), tasks()]).toEqual([0, 0, 0]);
+    model.setChurn(true);
+    expect(tasks()).toBeGreaterThan(6);
+  });
+
   test('need a pid each', () => {
     expect(() => createWorkloadModel({ instanceType: 'trn2.48xlarge', seed: 1, churn: { ...churn, pids: 3 } }).step(100)).toThrow(
       RangeError,

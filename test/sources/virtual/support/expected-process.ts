@@ -37,7 +37,8 @@ const UPTIME_TOLERANCE = 1e-6;
 export function ownerOf(process: ProcessTruth, { originMs, bootTimeMs }: Truth): Owner {
   return {
     pid: process.pid,
-    startedAt: new Date(bootTimeMs + startTicks(process, originMs, bootTimeMs) * 10).toISOString(),
+    // The kernel tells its boot in whole seconds.
+    startedAt: new Date(Math.floor(bootTimeMs / 1000) * 1000 + startTicks(process, originMs, bootTimeMs) * 10).toISOString(),
     tag: process.tag,
   };
 }
