@@ -24,14 +24,7 @@ const MIN_NODE = [22, 15] as const;
  * How the bundle starts when it is run as a program: glibc gives memory back and keeps one arena, V8 keeps one helper thread and lets
  * the heap grow in small steps. What each of them brings: docs/decisions/memory.md.
  */
-const START = [
-  'MALLOC_ARENA_MAX=1',
-  'MALLOC_TRIM_THRESHOLD_=131072',
-  'MALLOC_MMAP_THRESHOLD_=131072',
-  'node',
-  '--v8-pool-size=1',
-  '--heap-growing-percent=25',
-] as const;
+const START = ['MALLOC_ARENA_MAX=1', 'MALLOC_TRIM_THRESHOLD_=131072', 'node', '--v8-pool-size=1', '--heap-growing-percent=25'] as const;
 
 /** Uncompressed size the bundle must stay below, in bytes. */
 const MAX_BUNDLE_BYTES = 2_000_000;
