@@ -135,6 +135,25 @@ describe('a page made from the page before', () => {
     );
   });
 
+  it('shows a metric under the process that has it, when one stops having it and its neighbour begins', () => {
+    const store = testStore();
+    const exposition = newExposition('underscores', { targetInfo: false });
+    const pageOf = (second: number, withCore: string): string => {
+      for (const key of ['1', '2']) {
+        store.apply(cycle(second, runtime(key, { 'process.pid': Number(key) })), (recorder) => {
+          if (key === '1') recorder.add(TEST_METRICS.executions, 1, { outcome: 'ok' });
+          if (key === withCore) recorder.set(TEST_METRICS.utilization, 50, { core: 0 });
+          if (key === '2') recorder.set(TEST_METRICS.memory, 5, { core: 0 });
+        });
+      }
+      exposition.update(store.collect());
+      return new TextPageEncoder('text').encode(exposition).toString();
+    };
+    for (const [index, withCore] of ['2', '1', '2'].entries()) {
+      expect(pageOf(index + 1, withCore)).toContain(`test_utilization_ratio{core="0",process_pid="${withCore}"} 0.5\n`);
+    }
+  });
+
   it('is the very same page when no number changed, and never changes a page that was handed out', () => {
     const store = testStore();
     const exposition = newExposition('underscores', {});
