@@ -39,10 +39,10 @@ function resourceOf({ driver_version, ultraserver }: NeuronHwCounters): Readonly
   return attributes;
 }
 
-/** Only neuron-monitor leaves it open whether its counts are totals or tallies: the driver's are totals. */
+/** Only neuron-monitor leaves it open whether its counts are totals or tallies: the driver's are totals. By name, whatever the source's order. */
 function recordErrors(device: DeviceCounters, recorder: Recorder, context: ReceiverContext): void {
   const isTally = context.eccCounts === 'tally' && device.device_health === undefined;
-  for (const [name, count] of Object.entries(device.ecc)) {
+  for (const [name, count] of Object.entries(device.ecc).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const [, memory, errorType] = /^(mem|hbm|sram)_ecc_(\w+)$/.exec(name) ?? [];
     if (errorType === undefined) continue;
     const attributes = attributesOf(device.neuron_device_index, memory === 'sram' ? 'SRAM' : deviceMemoryType(context.facts), errorType);
