@@ -61,6 +61,7 @@ export function prometheusServices(services: ExporterServices, id: string): Prom
     log: services.logger.child({ component: id }),
     onScrape: (outcome) => {
       if (outcome.outcome === 'failed') services.telemetry.exportFailed(id, outcome.error);
+      if (outcome.outcome === 'served') services.telemetry.exportWorks(id);
     },
   };
 }

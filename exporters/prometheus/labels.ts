@@ -27,9 +27,10 @@ export function labelText(sources: readonly Attributes[], labelName: (attribute:
   return text;
 }
 
+/** As `labelText`, of labels with their names. */
 export function renderLabels(labels: Iterable<Label>): string {
   let text = '';
-  for (const { name, value } of labels) text += renderLabel(text, name, value);
+  for (const { name, value } of labels) text += renderLabel(text, name, stringOf(value));
   return text;
 }
 

@@ -9,7 +9,7 @@ import { metrics as coreMetrics } from '../../../receivers/neuroncore_counters/m
 import type { Recorder } from '../../../src/receiver.ts';
 import { expectGolden } from '../../support/golden.ts';
 import { HOST, TEST_METRICS, cycle, runtime, testStore } from '../../support/metrics.ts';
-import { hostileValues } from './support/hostile.ts';
+import { hostileStore, hostileValues } from './support/hostile.ts';
 import { parsePage } from './support/parse.ts';
 
 function storeWithEverything() {
@@ -168,6 +168,28 @@ describe('a page made from the page before', () => {
     expect(pageOf(50)).toBe(first);
     expect(pageOf(12.345).toString()).toContain(' 0.12345\n');
     expect(first.toString()).toBe(text);
+  });
+});
+
+describe('hostile names on a page with both namings', () => {
+  it.each(hostileValues())('%s come back as they went in: tag, model, pod, instance', (_name, value) => {
+    const page = prometheusText(hostileStore(value).collect({ legacy: true }), { naming: 'both', legacy: { podLabels: true } });
+    const samples = parsePage(page);
+    const kept = value.slice(0, 1024).toWellFormed();
+    const labelsOf = (name: string) => samples.find((sample) => sample.name === name)?.labels;
+    expect(labelsOf('execution_status_total')).toMatchObject({
+      runtime_tag: kept,
+      pod_name: kept,
+      namespace: kept,
+      container_name: kept,
+      instance_name: kept,
+      status_type: kept,
+    });
+    expect(labelsOf('neuron_model_memory_usage_bytes')).toMatchObject({
+      neuron_model_name: kept,
+      neuron_runtime_tag: kept,
+      k8s_pod_name: kept,
+    });
   });
 });
 
