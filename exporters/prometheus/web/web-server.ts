@@ -11,7 +11,7 @@ import { refuse } from '../answers.ts';
 import type { Request, Response } from '../answers.ts';
 import { CROWD, Connections, MAX_CONNECTIONS } from './connections.ts';
 import { formatListenAddress, isLoopback } from './listen-address.ts';
-import type { ListenAddress } from './listen-address.ts';
+import type { ListenAddress, ListenTarget } from './listen-address.ts';
 import { TlsAcceptor } from './tls-acceptor.ts';
 import { meterInput } from './metered-input.ts';
 import { WebGuard } from './web-guard.ts';
@@ -19,7 +19,7 @@ import { OPEN_POLICY } from './web-policy.ts';
 import type { LoadedWebConfig, WebPolicy } from './web-policy.ts';
 
 export interface WebServerOptions {
-  readonly listen: readonly ListenAddress[];
+  readonly listen: readonly ListenTarget[];
   readonly policy?: WebPolicy;
   readonly handle: (request: Request, response: Response) => Promise<void>;
   /** A request that the policy turned away. */
@@ -189,7 +189,7 @@ export class WebServer {
 
   #warnOfExposure({ tls, users }: LoadedWebConfig): void {
     const isClosed = tls !== undefined && (users.size > 0 || tls.clientAuthType === 'RequireAndVerifyClientCert');
-    const exposed = this.#options.listen.filter((address) => !isLoopback(address)).map((address) => formatListenAddress(address));
+    const exposed = this.addresses.filter((address) => !isLoopback(address)).map((address) => formatListenAddress(address));
     if (exposed.length > 0 && !isClosed) {
       this.#options.log.warn({ addresses: exposed }, 'metrics can be read from other machines without TLS and authentication');
     }
@@ -211,16 +211,27 @@ function isEndlessHeader(first: Buffer): boolean {
   return end === -1 || end > HTTP_LIMITS.maxHeaderSize;
 }
 
-function listen(address: ListenAddress, onConnection: (socket: Socket) => void): Promise<Listener> {
+function listen(target: ListenTarget, onConnection: (socket: Socket) => void): Promise<Listener> {
   return new Promise((resolve, reject) => {
     const listener = createListener({ noDelay: true }, onConnection);
     listener.once('error', (cause: Error) => {
       reject(
-        new AgentError('config_invalid', 'prometheus', `cannot listen on ${formatListenAddress(address)}: ${cause.message}`, { cause }),
+        new AgentError('config_invalid', 'prometheus', `cannot listen on ${formatListenAddress(target)}: ${cause.message}`, { cause }),
       );
     });
-    listener.listen({ port: address.port, backlog: BACKLOG, ...(address.host === undefined ? {} : { host: address.host }) }, () =>
-      resolve(listener),
-    );
+    listener.listen({ ...listenOptions(target), backlog: BACKLOG }, () => {
+      const address = listener.address();
+      if (typeof address === 'object' && address !== null) {
+        resolve(listener);
+        return;
+      }
+      listener.close();
+      reject(new AgentError('config_invalid', 'prometheus', `cannot listen on ${formatListenAddress(target)}: it is no TCP socket`));
+    });
   });
+}
+
+function listenOptions(target: ListenTarget): { readonly fd: number } | { readonly port: number; readonly host?: string } {
+  if ('fd' in target) return { fd: target.fd };
+  return { port: target.port, ...(target.host === undefined ? {} : { host: target.host }) };
 }

@@ -17,6 +17,7 @@ it('failed scrapes are counted each and logged once, until one works again', asy
   telemetry.register(new MeterProvider({ readers: [reader] }).getMeter('neuron-otel'));
   const { onScrape } = prometheusServices(
     {
+      env: {},
       clock,
       logger,
       telemetry,
