@@ -20,6 +20,7 @@ const FIXTURES = [
   'k8s',
   'no-driver',
   'trn1-errors',
+  'trn1-one-runtime',
   'trn1-same-tag',
   'trn2-lnc1',
   'trn2-lnc2',
