@@ -115,7 +115,7 @@ class Exporter:
     def system(self, data):
         if "memory_info" in data:
             for key in ("memory_total_bytes", "memory_used_bytes", "swap_total_bytes", "swap_used_bytes"):
-                self.gauge(f"system_{key}", f"System {key} bytes", {}, data["memory_info"][key])
+                self.gauge(f"system_{key}", f"System {key.replace('_', ' ', 1)} bytes", {}, data["memory_info"][key])
         if "vcpu_usage" in data:
             vcpus = data["vcpu_usage"]
             self.gauge("system_vcpu_count", "System vCPU count", {}, len(vcpus["usage_data"]))

@@ -127,7 +127,9 @@ function report(name: string, title: string, samples: Samples, goals: { readonly
   line('readFileSync-utf8', samples.readFileSyncUtf8, undefined);
   // One system call for each file is the floor: no reader that makes it can be further ahead of readFileSync than the C program is.
   const most = summarize(samples.readFileSync).median / summarize(samples.c).median;
-  console.log(`${name}: the C program itself is ${most.toPrecision(3)} times as fast as readFileSync(path) here, with Node ${process.version}`);
+  console.log(
+    `${name}: the C program itself is ${most.toPrecision(3)} times as fast as readFileSync(path) here, with Node ${process.version}`,
+  );
 }
 
 /** Attributes below these directories are cheap to read and change nothing. */

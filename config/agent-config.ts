@@ -46,6 +46,8 @@ export interface PrometheusConfig {
   readonly translationStrategy: TranslationStrategy;
   /** `HOST:PORT`, `[IPV6]:PORT` or `:PORT`; in place of host and port when there are any. */
   readonly listen: readonly string[];
+  /** The sockets that systemd passes take the place of addresses. */
+  readonly systemdSocket: boolean;
   readonly webConfigFile?: string;
   readonly telemetryPath: string;
   readonly maxRequests: number;

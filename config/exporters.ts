@@ -137,6 +137,8 @@ function readPrometheus(exporter: Declared, { environment, flags, problems }: Ex
     ...(isPlain ? { variables: environment.variables } : {}),
     flags: isPlain ? flags : { naming: flags.naming },
   });
+  if (settings.systemd_socket && settings.listen.length > 0)
+    problems.error(memberPath(exporter.path, 'systemd_socket'), 'cannot go together with listen: systemd has the addresses');
   return {
     type: 'prometheus',
     id: exporter.id,
@@ -145,6 +147,7 @@ function readPrometheus(exporter: Declared, { environment, flags, problems }: Ex
     naming: settings.naming,
     translationStrategy: settings.translation_strategy,
     listen: settings.listen,
+    systemdSocket: settings.systemd_socket,
     ...(settings.web_config_file === null ? {} : { webConfigFile: settings.web_config_file }),
     telemetryPath: settings.telemetry_path,
     maxRequests: settings.max_requests,
@@ -177,6 +180,7 @@ function claimsOf(exporter: ExporterConfig): readonly string[] {
       return directory === undefined ? [] : [`the folder ${quote(directory.replace(/(.)\/+$/, '$1'))}`];
     }
     case 'prometheus': {
+      if (exporter.systemdSocket) return ['the sockets of systemd'];
       const addresses = exporter.listen.length > 0 ? exporter.listen : [`${exporter.host}:${exporter.port}`];
       return addresses.filter((address) => portOf(address) !== 0).map((address) => `the address ${address}`);
     }

@@ -15,6 +15,7 @@ export interface Flags {
   readonly prometheusPort: number;
   /** `--web.*` of Prometheus exporters. */
   readonly webListen: readonly string[];
+  readonly webSystemdSocket: boolean;
   readonly webConfigFile: string;
   readonly webTelemetryPath: string;
   readonly webMaxRequests: number;
@@ -33,6 +34,7 @@ const FLAG_NAMES: ReadonlyMap<string, string> = new Map([
   ['prometheusPort', '--port'],
   ['legacyPodLabels', '--enable-k8s-info'],
   ['webListen', '--web.listen-address'],
+  ['webSystemdSocket', '--web.systemd-socket'],
   ['webConfigFile', '--web.config.file'],
   ['webTelemetryPath', '--web.telemetry-path'],
   ['webMaxRequests', '--web.max-requests'],

@@ -2,31 +2,15 @@ import type convict from 'convict';
 import { BATCH_DEFAULTS, OTLP_COMPRESSIONS, OTLP_PROTOCOLS, OTLP_TEMPORALITIES, QUEUE_DEFAULTS } from '../exporters/otlp/options.ts';
 import type { HeaderValue, OtlpCompression, OtlpProtocol, OtlpTemporality } from '../exporters/otlp/options.ts';
 import { DEFAULT_STRATEGY, TRANSLATION_STRATEGIES } from '../exporters/prometheus/naming.ts';
-import type { TranslationStrategy } from '../exporters/prometheus/naming.ts';
 import { choice, leaf } from './leaf.ts';
 import type { Pairs } from './map-formats.ts';
+import type { PrometheusSettings } from './prometheus-settings.ts';
 
 export const NAMINGS = ['otel', 'legacy', 'both'] as const;
 export type Naming = (typeof NAMINGS)[number];
 
 export const HISTOGRAM_FORMS = ['exponential', 'explicit'] as const;
 export type HistogramForm = (typeof HISTOGRAM_FORMS)[number];
-
-export interface PrometheusSettings {
-  readonly host: string;
-  readonly port: number;
-  readonly naming: Naming;
-  readonly translation_strategy: TranslationStrategy;
-  readonly listen: readonly string[];
-  readonly web_config_file: string | null;
-  readonly telemetry_path: string;
-  readonly max_requests: number;
-  readonly scope_labels: boolean;
-  readonly identity_labels: boolean;
-  readonly resource_labels: readonly string[];
-  readonly target_info: boolean;
-  readonly legacy: { readonly pod_labels: boolean; readonly process_label: boolean };
-}
 
 export const prometheusSchema: convict.Schema<PrometheusSettings> = {
   host: leaf({
@@ -61,6 +45,12 @@ export const prometheusSchema: convict.Schema<PrometheusSettings> = {
     default: [],
     arg: 'webListen',
     doc: 'Addresses to listen on, each HOST:PORT, [IPV6]:PORT or :PORT; they take the place of host and port.',
+  }),
+  systemd_socket: leaf({
+    format: 'flag',
+    default: false,
+    arg: 'webSystemdSocket',
+    doc: 'Take connections from the sockets that systemd passes (a .socket unit) instead of listening on addresses.',
   }),
   web_config_file: leaf({
     format: 'path',

@@ -3,7 +3,7 @@ import type { AgentConfig, ExporterConfig, OtlpConfig, PrometheusConfig } from '
 import { Secret } from '../config/secret.ts';
 import { DeliveryTelemetry } from '../src/delivery-telemetry.ts';
 import type { Exporter } from '../src/exporter.ts';
-import type { Clock } from '../src/host.ts';
+import type { Clock, Host } from '../src/host.ts';
 import type { Logger } from '../src/log.ts';
 import type { MetricGroup } from '../src/report.ts';
 import type { SelfTelemetry } from '../src/self-telemetry.ts';
@@ -15,9 +15,11 @@ import { createOtlpExporter } from './otlp/index.ts';
 import type { HeaderValue } from './otlp/options.ts';
 import { createPrometheusExporter } from './prometheus/index.ts';
 import type { PrometheusOptions, PrometheusServices } from './prometheus/index.ts';
+import { systemdSockets } from './prometheus/web/systemd-sockets.ts';
 
 /** What exporters need from the agent and the process. */
 export interface ExporterServices {
+  readonly env: Host['env'];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly telemetry: SelfTelemetry;
@@ -48,7 +50,7 @@ function createExporter(exporter: ExporterConfig, services: ExporterServices): E
         onDropped: () => telemetry.reportDropped(exporter.id),
       });
     case 'prometheus':
-      return createPrometheusExporter(prometheusOptions(exporter), prometheusServices(services, exporter.id));
+      return createPrometheusExporter(prometheusOptions(exporter, services.env), prometheusServices(services, exporter.id));
     case 'otlp':
       return createOtlp(exporter, { ...services, logger });
   }
@@ -61,6 +63,7 @@ export function prometheusServices(services: ExporterServices, id: string): Prom
     log: services.logger.child({ component: id }),
     onScrape: (outcome) => {
       if (outcome.outcome === 'failed') services.telemetry.exportFailed(id, outcome.error);
+      if (outcome.outcome === 'served') services.telemetry.exportWorks(id);
     },
   };
 }
@@ -80,7 +83,7 @@ function createOtlp(config: OtlpConfig, { clock, logger, telemetry, version }: E
   return exporter;
 }
 
-function prometheusOptions(config: PrometheusConfig): PrometheusOptions {
+function prometheusOptions(config: PrometheusConfig, env: Host['env']): PrometheusOptions {
   const host = config.host.includes(':') ? `[${config.host.replace(/^\[|\]$/g, '')}]` : config.host;
   return {
     listen: config.listen.length > 0 ? config.listen : [`${host}:${config.port}`],
@@ -93,6 +96,7 @@ function prometheusOptions(config: PrometheusConfig): PrometheusOptions {
     resourceLabels: config.resourceLabels,
     targetInfo: config.targetInfo,
     legacy: config.legacy,
+    ...(config.systemdSocket ? { sockets: systemdSockets(env) } : {}),
     ...(config.webConfigFile === undefined ? {} : { webConfigFile: config.webConfigFile }),
   };
 }

@@ -14,6 +14,8 @@ export interface LegacyMapping {
   /** Family name, `_total` included. */
   readonly name: string;
   readonly help: string;
+  /** Always 1, all it says is in its labels: an info metric of Prometheus' client libraries. */
+  readonly isInfo?: true;
   /** Only points with these attribute values belong to the family. */
   readonly where?: Readonly<Record<string, readonly string[]>>;
   /** OTel attribute → legacy label. `values` renames values; several points that fold into one label set are added. */
@@ -21,6 +23,13 @@ export interface LegacyMapping {
   readonly constantLabels?: Readonly<Record<string, string>>;
   /** Folded values are capped here (the script caps CPU ratios at 1). */
   readonly cap?: number;
+}
+
+/** A family of neuron-monitor-prometheus.py. */
+export interface LegacyFamily {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'gauge' | 'counter' | 'info';
 }
 
 /** One row of a receiver's metric table: the only place where this metric's name, unit and meaning are written. */
@@ -60,6 +69,8 @@ export interface MetricDefinition<A extends AttributeSchema = AttributeSchema> e
   readonly scale: number;
   readonly attributeNames: readonly string[];
   readonly descriptor: MetricDescriptor;
+  /** Those of the whole group, in the order of its table: the script makes them together, with series or without. */
+  readonly groupLegacyFamilies: readonly LegacyFamily[];
 }
 
 export type MetricTable = Readonly<Record<string, MetricDefinition>>;
@@ -81,7 +92,8 @@ export function defineMetrics<const R extends Readonly<Record<string, MetricRow>
   rows: R,
 ): { readonly [K in keyof R]: MetricDefinition<R[K]['attributes']> } {
   const table: Record<string, MetricDefinition> = {};
-  for (const [key, row] of Object.entries(rows)) table[key] = define(key, group, row);
+  const families = legacyFamilies(Object.values(rows));
+  for (const [key, row] of Object.entries(rows)) table[key] = define(key, group, row, families);
   return table as { readonly [K in keyof R]: MetricDefinition<R[K]['attributes']> };
 }
 
@@ -102,14 +114,27 @@ export function inUnit(metric: MetricDefinition, value: number): number {
   return metric.scale < 1 ? value / (1 / metric.scale) : value * metric.scale;
 }
 
-function define(key: string, group: MetricGroup, row: MetricRow): MetricDefinition {
+/** Several rows and several mappings may feed one family. */
+function legacyFamilies(rows: readonly MetricRow[]): readonly LegacyFamily[] {
+  const families = new Map<string, LegacyFamily>();
+  for (const { instrument, legacy } of rows) {
+    for (const { name, help, isInfo } of legacy ?? []) {
+      const type = instrument === 'counter' ? 'counter' : 'gauge';
+      if (!families.has(name)) families.set(name, { name, help, type: isInfo === true ? 'info' : type });
+    }
+  }
+  return [...families.values()];
+}
+
+function define(key: string, group: MetricGroup, row: MetricRow, groupLegacyFamilies: readonly LegacyFamily[]): MetricDefinition {
   const descriptor: MetricDescriptor = {
     name: row.name,
     description: row.description,
     unit: row.unit,
     valueType: row.valueType === 'int' ? ValueType.INT : ValueType.DOUBLE,
   };
-  const definition = { ...row, key, group, scale: row.source.scale ?? 1, attributeNames: Object.keys(row.attributes), descriptor };
+  const scale = row.source.scale ?? 1;
+  const definition = { ...row, key, group, scale, attributeNames: Object.keys(row.attributes), descriptor, groupLegacyFamilies };
   definitionOfDescriptor.set(descriptor, definition);
   return definition;
 }

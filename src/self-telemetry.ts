@@ -138,11 +138,13 @@ export class SelfTelemetry {
 
   exported(exporter: string, outcome: ExportOutcome): void {
     this.instruments.count('exporterPoints', { 'neuron.exporter': exporter, 'neuron.export.outcome': outcome.outcome }, outcome.points);
-    if (outcome.outcome === 'sent') {
-      if (this.#lastTrouble.delete(`export/${exporter}`)) this.#logger.info({ exporter }, 'export works again');
-      return;
-    }
-    this.exportFailed(exporter, outcome.error);
+    if (outcome.outcome === 'sent') this.exportWorks(exporter);
+    else this.exportFailed(exporter, outcome.error);
+  }
+
+  /** The next failure is news again. */
+  exportWorks(exporter: string): void {
+    if (this.#lastTrouble.delete(`export/${exporter}`)) this.#logger.info({ exporter }, 'export works again');
   }
 
   exportFailed(exporter: string, error: AgentError): void {

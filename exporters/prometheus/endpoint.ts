@@ -16,7 +16,7 @@ import { readProcessFacts } from './process-part.ts';
 import { ProtobufPageEncoder } from './protobuf.ts';
 import { TextPageEncoder } from './text.ts';
 import { formatListenAddress } from './web/listen-address.ts';
-import type { ListenAddress } from './web/listen-address.ts';
+import type { ListenAddress, ListenTarget } from './web/listen-address.ts';
 import type { WebPolicy } from './web/web-policy.ts';
 import { WebServer } from './web/web-server.ts';
 
@@ -43,7 +43,7 @@ export interface PrometheusExporter extends PullExporter {
 export interface EndpointOptions extends ExpositionOptions {
   /** Name of this exporter in logs and self-metrics; `prometheus` when absent. */
   readonly id?: string;
-  readonly listen: readonly ListenAddress[];
+  readonly listen: readonly ListenTarget[];
   readonly telemetryPath: string;
   readonly anyPath: boolean;
   readonly maxRequests: number;

@@ -12,6 +12,8 @@ export interface PrometheusOptions extends ExpositionOptions {
   readonly id?: string;
   /** `HOST:PORT`, `[IPV6]:PORT` or `:PORT`; `127.0.0.1:9464` when absent. */
   readonly listen?: readonly string[];
+  /** Descriptors of sockets to take connections from instead, as systemd passes them. */
+  readonly sockets?: readonly number[];
   /** `/metrics` when absent. */
   readonly telemetryPath?: string;
   /** Scrapes answered at the same time; 40 when absent. */
@@ -26,11 +28,11 @@ export const DEFAULT_MAX_REQUESTS = 40;
 
 /** Serves the latest collection to Prometheus and whatever else scrapes. Throws an `AgentError` (`config_invalid`) for a bad address. */
 export function createPrometheusExporter(options: PrometheusOptions, services: PrometheusServices): PrometheusExporter {
-  const { webConfigFile } = options;
+  const { webConfigFile, sockets } = options;
   return createEndpoint(
     {
       ...options,
-      listen: (options.listen ?? [DEFAULT_LISTEN_ADDRESS]).map((address) => parseListenAddress(address)),
+      listen: sockets?.map((fd) => ({ fd })) ?? (options.listen ?? [DEFAULT_LISTEN_ADDRESS]).map((address) => parseListenAddress(address)),
       telemetryPath: options.telemetryPath ?? DEFAULT_TELEMETRY_PATH,
       anyPath: false,
       maxRequests: options.maxRequests ?? DEFAULT_MAX_REQUESTS,

@@ -27,9 +27,10 @@ export function labelText(sources: readonly Attributes[], labelName: (attribute:
   return flat(rendered);
 }
 
+/** As `labelText`, of labels with their names. */
 export function renderLabels(labels: Iterable<Label>): string {
   const rendered: string[] = [];
-  for (const { name, value } of labels) rendered.push(renderLabel(name, value));
+  for (const { name, value } of labels) rendered.push(renderLabel(name, stringOf(value)));
   return flat(rendered);
 }
 

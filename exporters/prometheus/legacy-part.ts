@@ -2,7 +2,7 @@ import type { Attributes } from '@opentelemetry/api';
 import type { Resource } from '@opentelemetry/resources';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { definitionOf } from '../../src/metric-table.ts';
-import type { LegacyMapping, MetricDefinition } from '../../src/metric-table.ts';
+import type { LegacyFamily, LegacyMapping, MetricDefinition } from '../../src/metric-table.ts';
 import { METRIC_GROUPS } from '../../src/report.ts';
 import type { ExpositionPart, Refresh } from './exposition.ts';
 import type { Family } from './family.ts';
@@ -70,7 +70,7 @@ export class LegacyPart implements ExpositionPart {
     const families = new Map<string, BuildingFamily>();
     const hostResource = collection[0]?.resource;
     this.#plan.rebuild(collection, (point, origin) => this.#bind(point, origin, hostResource ?? origin.resource, families));
-    const ordered = [...families.values()].toSorted((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1));
+    const ordered = [...families.values()].toSorted((a, b) => a.order - b.order);
     this.families = ordered;
     this.#families = families;
     this.#lines = ordered.flatMap(({ lines }) => [...lines.values()]);
@@ -82,8 +82,8 @@ export class LegacyPart implements ExpositionPart {
     const sinks: Contribution[] = [];
     for (const mapping of definition?.legacy ?? []) {
       if (definition === undefined || !belongs(point.attributes, mapping)) continue;
-      const family = families.get(mapping.name) ?? newFamily(definition, mapping);
-      families.set(mapping.name, family);
+      const family = familyOf(mapping.name, definition, families);
+      if (family === undefined) continue;
       const text = this.#text(point.attributes, mapping, origin, host);
       let line = family.lines.get(text);
       if (line === undefined) {
@@ -148,16 +148,21 @@ interface BuildingFamily extends Family {
   readonly lines: Map<string, LegacyLine>;
 }
 
-function newFamily({ group, instrument }: MetricDefinition, { name, help }: LegacyMapping): BuildingFamily {
-  const isCounter = instrument === 'counter';
+/** With the first series of a group all its families come, as in the script; those without series are shown as bare comments. */
+function familyOf(name: string, definition: MetricDefinition, families: Map<string, BuildingFamily>): BuildingFamily | undefined {
+  if (!families.has(name)) for (const family of definition.groupLegacyFamilies) families.set(family.name, newFamily(family, definition));
+  return families.get(name);
+}
+
+function newFamily({ name, help, type }: LegacyFamily, { group }: MetricDefinition): BuildingFamily {
   return {
     name,
-    type: isCounter ? 'counter' : 'gauge',
+    type,
     help,
     unit: '',
     series: [],
     numbers: 'python',
-    created: isCounter ? 'family' : 'unknown',
+    created: type === 'counter' ? 'family' : 'unknown',
     order: METRIC_GROUPS.indexOf(group),
     lines: new Map(),
   };

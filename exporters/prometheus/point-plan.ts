@@ -36,6 +36,8 @@ export type BindPoint = (point: AnyPoint, origin: PointOrigin) => PointSink | un
 export class PointPlan {
   #resources: Resource[] = [];
   #scopes: InstrumentationScope[] = [];
+  /** For each metric, how many resources and scopes had come by then: a metric may move to a neighbour that has the same points. */
+  #owners: number[] = [];
   #descriptors: MetricData['descriptor'][] = [];
   #pointCounts: number[] = [];
   #attributes: Attributes[] = [];
@@ -59,7 +61,8 @@ export class PointPlan {
         if (this.#scopes[scopes++] !== scope) return 'other';
         for (const metric of metricData) {
           const { descriptor, dataPoints } = metric;
-          if (this.#descriptors[metrics] !== descriptor || this.#pointCounts[metrics++] !== dataPoints.length) return 'other';
+          if (this.#owners[metrics] !== resources + scopes || this.#descriptors[metrics] !== descriptor) return 'other';
+          if (this.#pointCounts[metrics++] !== dataPoints.length) return 'other';
           const outcome = this.#move(dataPoints, points, cells);
           if (outcome === 'other') return 'other';
           isReshaped ||= outcome === 'reshaped';
@@ -75,6 +78,7 @@ export class PointPlan {
   rebuild(collection: readonly ResourceMetrics[], bind: BindPoint): void {
     this.#resources = [];
     this.#scopes = [];
+    this.#owners = [];
     this.#descriptors = [];
     this.#pointCounts = [];
     this.#attributes = [];
@@ -91,6 +95,7 @@ export class PointPlan {
 
   #learn(origin: PointOrigin, bind: BindPoint): void {
     const { descriptor, dataPoints } = origin.metric;
+    this.#owners.push(this.#resources.length + this.#scopes.length);
     this.#descriptors.push(descriptor);
     this.#pointCounts.push(dataPoints.length);
     for (const point of dataPoints) {

@@ -38,6 +38,8 @@ export class ProtobufPageEncoder implements PageEncoder {
   encode({ families, cells }: Exposition): Uint8Array {
     this.#page.clear();
     for (const family of families) {
+      // Scrapers have no use for a message without metrics.
+      if (family.series.length === 0) continue;
       this.#family.clear();
       this.#writeFamily(family, cells);
       this.#page.lengthAndBytes(this.#family.bytes);

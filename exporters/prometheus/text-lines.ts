@@ -10,10 +10,35 @@ export interface Line {
   readonly isPython: boolean;
 }
 
+/** `text` is Prometheus text 0.0.4 (and 1.0.0, which differs by quoted names only); `openmetrics` is OpenMetrics 1.0. */
+export type TextDialect = 'text' | 'openmetrics';
+
+/** A page of text: its numbers with the text before them, and what follows the last one. */
+export interface PageLines {
+  readonly lines: readonly Line[];
+  readonly end: string;
+}
+
+/** Comments of a family without series stand before the next number, or at the end. */
+export function pageLines(families: readonly Family[], dialect: TextDialect): PageLines {
+  const lines: Line[] = [];
+  let comments = '';
+  for (const family of families) {
+    if (family.series.length === 0) {
+      comments += dialect === 'openmetrics' ? openMetricsHeader(family) : textHeader(family.name, family.help, textType(family));
+      continue;
+    }
+    for (const line of dialect === 'openmetrics' ? openMetricsLines(family) : textLines(family)) {
+      lines.push(comments === '' ? line : { ...line, before: `${comments}${line.before}` });
+      comments = '';
+    }
+  }
+  return { lines, end: `${comments}${dialect === 'openmetrics' ? '# EOF\n' : ''}` };
+}
+
 /** The lines of a family in text 0.0.4. */
-export function* textLines(family: Family): Iterable<Line> {
-  const type = family.type === 'info' ? 'gauge' : family.type;
-  yield* withHeader(textHeader(family.name, family.help, type), samples(family, family.name));
+function* textLines(family: Family): Iterable<Line> {
+  yield* withHeader(textHeader(family.name, family.help, textType(family)), samples(family, family.name));
   if (family.created === 'family') {
     const created = `${baseName(family)}_created`;
     yield* withHeader(
@@ -24,7 +49,7 @@ export function* textLines(family: Family): Iterable<Line> {
 }
 
 /** The lines of a family in OpenMetrics 1.0. */
-export function* openMetricsLines(family: Family): Iterable<Line> {
+function* openMetricsLines(family: Family): Iterable<Line> {
   const base = baseName(family);
   const name = family.type === 'counter' ? `${base}_total` : family.name;
   const all = function* (): Iterable<Line> {
@@ -69,6 +94,11 @@ function createdSample({ numbers }: Family, series: Series, name: string): Line 
 function baseName({ name, type }: Family): string {
   if (type === 'counter') return name.replace(/_total$/, '');
   return type === 'info' ? name.replace(/_info$/, '') : name;
+}
+
+/** Text 0.0.4 has no info metrics. */
+function textType({ type }: Family): string {
+  return type === 'info' ? 'gauge' : type;
 }
 
 function textHeader(name: string, help: string, type: string): string {

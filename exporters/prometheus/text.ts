@@ -2,11 +2,8 @@ import { Buffer } from 'node:buffer';
 import type { Exposition } from './exposition.ts';
 import { MAX_NUMBER_BYTES, pythonNumber, writeAscii, writeNumber } from './numbers.ts';
 import type { PageEncoder } from './pages.ts';
-import { openMetricsLines, textLines } from './text-lines.ts';
-import type { Line } from './text-lines.ts';
-
-/** `text` is Prometheus text 0.0.4 (and 1.0.0, which differs by quoted names only); `openmetrics` is OpenMetrics 1.0. */
-export type TextDialect = 'text' | 'openmetrics';
+import { pageLines } from './text-lines.ts';
+import type { TextDialect } from './text-lines.ts';
 
 /** Room for numbers to grow, as a factor. */
 const HEADROOM = 1.0625;
@@ -142,10 +139,7 @@ export class TextPageEncoder implements PageEncoder {
 
   /** Writes every line anew and remembers where the numbers stand. */
   #layOut({ families, cells }: Exposition): void {
-    const linesOf = this.#dialect === 'openmetrics' ? openMetricsLines : textLines;
-    const lines: Line[] = [];
-    for (const family of families) for (const line of linesOf(family)) lines.push(line);
-    const end = this.#dialect === 'openmetrics' ? '# EOF\n' : '';
+    const { lines, end } = pageLines(families, this.#dialect);
     this.#makeRoom(lines.length);
     let page = Buffer.allocUnsafeSlow(Math.max(64 * 1024, this.#page.length + 16 * 1024));
     let position = 0;

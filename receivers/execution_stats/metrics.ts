@@ -8,6 +8,18 @@ const MEANING = 'total is the whole execution as the runtime sees it, device the
 const PERCENTILE_OF_QUANTILE = { '0': 'p0', '0.01': 'p1', '0.25': 'p25', '0.5': 'p50', '0.75': 'p75', '0.99': 'p99', '1': 'p100' } as const;
 
 export const metrics = defineMetrics('execution_stats', {
+  errors: {
+    name: 'neuron.execution.errors',
+    unit: '{error}',
+    instrument: 'counter',
+    valueType: 'int',
+    attributes: { 'error.type': 'string' },
+    description: 'Execution errors by type, as the Neuron runtime counts them.',
+    enabled: true,
+    source: { path: 'execution_stats.error_summary.*' },
+    note: 'error.type "generic" is no alarm by itself: older releases count thousands a second while every execution succeeds.',
+    legacy: [{ name: 'execution_errors_total', help: 'Execution errors total', labels: { 'error.type': { label: 'error_type' } } }],
+  },
   executions: {
     name: 'neuron.executions',
     unit: '{execution}',
@@ -24,18 +36,6 @@ export const metrics = defineMetrics('execution_stats', {
         labels: { 'neuron.execution.outcome': { label: 'status_type' } },
       },
     ],
-  },
-  errors: {
-    name: 'neuron.execution.errors',
-    unit: '{error}',
-    instrument: 'counter',
-    valueType: 'int',
-    attributes: { 'error.type': 'string' },
-    description: 'Execution errors by type, as the Neuron runtime counts them.',
-    enabled: true,
-    source: { path: 'execution_stats.error_summary.*' },
-    note: 'error.type "generic" is no alarm by itself: older releases count thousands a second while every execution succeeds.',
-    legacy: [{ name: 'execution_errors_total', help: 'Execution errors total', labels: { 'error.type': { label: 'error_type' } } }],
   },
   duration: {
     name: 'neuron.execution.duration',

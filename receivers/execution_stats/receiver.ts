@@ -1,5 +1,6 @@
 import type { Receiver, Recorder } from '../../src/receiver.ts';
 import type { GroupReading, NumberMap } from '../../src/report.ts';
+import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';
 
 export const receiver: Receiver<'execution_stats'> = { group: 'execution_stats', metrics, receive };
@@ -8,6 +9,7 @@ type LatencyKind = 'total' | 'device';
 
 function receive(reading: GroupReading<'execution_stats'>, recorder: Recorder): void {
   const { error_summary: errors, execution_summary: outcomes, latency_stats: latency } = reading.data;
+  if (isZeroFilled(reading, [...Object.values(errors ?? {}), ...Object.values(outcomes ?? {})])) return;
   // The keys are the vendor's and change between releases; each one present is a series, from its first zero on.
   for (const [type, tally] of Object.entries(errors ?? {})) recorder.add(metrics.errors, tally, { 'error.type': type });
   for (const [outcome, tally] of Object.entries(outcomes ?? {})) {

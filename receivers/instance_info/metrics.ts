@@ -11,6 +11,6 @@ export const metrics = defineMetrics('instance_info', {
     description: 'Is 1 on every host; its labels, which every legacy family has, come from the resource.',
     enabled: true,
     source: { path: 'instance_info' },
-    legacy: [{ name: 'instance_info', help: 'EC2 instance information' }],
+    legacy: [{ name: 'instance_info', help: 'EC2 instance information', isInfo: true }],
   },
 });

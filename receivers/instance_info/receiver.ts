@@ -6,9 +6,9 @@ export const receiver: Receiver<'instance_info'> = { group: 'instance_info', met
 
 function receive(reading: GroupReading<'instance_info'>, recorder: Recorder): void {
   const info = reading.data;
-  if (Object.keys(info).length === 0) return;
-  recorder.resource(resourceOf(info));
+  // The script has it also where nothing is known: one row for each host is counted by dashboards.
   recorder.set(metrics.legacyInfo, 1, {});
+  if (Object.keys(info).length > 0) recorder.resource(resourceOf(info));
 }
 
 /** neuron-monitor writes an empty string for what the instance metadata did not tell. */

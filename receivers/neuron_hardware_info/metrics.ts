@@ -45,6 +45,7 @@ export const metrics = defineMetrics('neuron_hardware_info', {
       {
         name: 'neuron_hardware_info',
         help: 'Neuron Hardware Information',
+        isInfo: true,
         labels: {
           'neuron.device.count': { label: 'neuron_device_count' },
           'neuron.device.core_count': { label: 'neuroncore_per_device_count' },

@@ -11,22 +11,24 @@ const MAX_DEVICES = 256;
 function receive(reading: GroupReading<'neuron_hardware_info'>, recorder: Recorder): void {
   const info = reading.data;
   const { neuron_device_count: devices, neuroncore_per_device_count: coresPerDevice, neuron_device_memory_size: memoryBytes } = info;
-  if (Object.keys(info).length === 0 || isZeroFilled(reading, [devices, coresPerDevice, memoryBytes])) return;
+  if (Object.keys(info).length === 0) return;
   if (devices !== undefined && devices > MAX_DEVICES) {
     recorder.fail('source_malformed', 'the number of Neuron devices is not believable');
     return;
-  }
-  recorder.resource(resourceOf(info));
-  if (devices !== undefined) recorder.set(metrics.deviceCount, devices, {});
-  if (devices !== undefined && coresPerDevice !== undefined) recorder.set(metrics.coreCount, devices * coresPerDevice, {});
-  if (devices !== undefined && memoryBytes !== undefined) {
-    for (let device = 0; device < devices; device += 1) recorder.set(metrics.deviceMemory, memoryBytes, { 'neuron.device.index': device });
   }
   recorder.set(metrics.legacyInfo, 1, {
     'neuron.device.count': devices,
     'neuron.device.core_count': coresPerDevice,
     'neuron.device.memory_size': memoryBytes,
   });
+  // Of a host without a driver the script shows the zeros as they are.
+  if (isZeroFilled(reading, [devices, coresPerDevice, memoryBytes])) return;
+  recorder.resource(resourceOf(info));
+  if (devices !== undefined) recorder.set(metrics.deviceCount, devices, {});
+  if (devices !== undefined && coresPerDevice !== undefined) recorder.set(metrics.coreCount, devices * coresPerDevice, {});
+  if (devices !== undefined && memoryBytes !== undefined) {
+    for (let device = 0; device < devices; device += 1) recorder.set(metrics.deviceMemory, memoryBytes, { 'neuron.device.index': device });
+  }
 }
 
 function resourceOf(info: NeuronHardwareInfo): Readonly<Record<string, string | number | undefined>> {

@@ -27,7 +27,8 @@ function receive(reading: GroupReading<'neuron_hw_counters'>, recorder: Recorder
 }
 
 function recordErrors(device: DeviceErrors, isTally: boolean, recorder: Recorder, context: ReceiverContext): void {
-  for (const [name, count] of Object.entries(device.ecc)) {
+  // By name, whatever the source's order.
+  for (const [name, count] of Object.entries(device.ecc).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const [, memory, errorType] = /^(mem|hbm|sram)_ecc_(\w+)$/.exec(name) ?? [];
     if (errorType === undefined) continue;
     const attributes = attributesOf(device.neuron_device_index, memory === 'sram' ? 'SRAM' : deviceMemoryType(context.facts), errorType);

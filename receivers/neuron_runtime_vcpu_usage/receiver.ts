@@ -7,9 +7,10 @@ export const receiver: Receiver<'neuron_runtime_vcpu_usage'> = { group: 'neuron_
 
 function receive(reading: GroupReading<'neuron_runtime_vcpu_usage'>, recorder: Recorder, context: ReceiverContext): void {
   const { user, system, cpu_time: cpuTime } = reading.data;
-  if (context.ratesAreMeaningful && !isZeroFilled(reading, [user, system])) {
-    if (user !== undefined) recorder.set(metrics.utilization, user, { 'cpu.mode': 'user' });
-    if (system !== undefined) recorder.set(metrics.utilization, system, { 'cpu.mode': 'system' });
+  if (!isZeroFilled(reading, [user, system])) {
+    const metric = context.ratesAreMeaningful ? metrics.utilization : metrics.legacyShortUtilization;
+    if (user !== undefined) recorder.set(metric, user, { 'cpu.mode': 'user' });
+    if (system !== undefined) recorder.set(metric, system, { 'cpu.mode': 'system' });
   }
   recordProcess(reading.data, recorder);
   if (cpuTime === undefined) return;

@@ -9,8 +9,12 @@ export const receiver: Receiver<'neuroncore_counters'> = { group: 'neuroncore_co
 
 function receive(reading: GroupReading<'neuroncore_counters'>, recorder: Recorder, context: ReceiverContext): void {
   const cores = Object.entries(reading.data.neuroncores_in_use ?? {});
+  if (isZeroFilled(reading, valuesOf(cores))) return;
   // Everything here is an average over the period.
-  if (!context.ratesAreMeaningful || isZeroFilled(reading, valuesOf(cores))) return;
+  if (!context.ratesAreMeaningful) {
+    recordShort(cores, recorder, context);
+    return;
+  }
   const busyCores: number[] = [];
   for (const [key, counters] of cores) {
     const core = indexOf(key, recorder);
@@ -30,6 +34,15 @@ function recordCore(core: number, counters: CoreCounters, recorder: Recorder, co
     const physicalCore = indexOf(key, recorder);
     if (physicalCore === undefined) continue;
     recorder.set(metrics.physicalUtilization, percent, { ...attributes, 'neuron.physical_core.index': physicalCore });
+  }
+}
+
+function recordShort(cores: readonly (readonly [string, CoreCounters])[], recorder: Recorder, context: ReceiverContext): void {
+  for (const [key, { neuroncore_utilization: percent }] of cores) {
+    const core = indexOf(key, recorder);
+    if (core === undefined || percent === undefined) continue;
+    const attributes = { 'neuron.device.index': deviceOfCore(core, context.facts), 'neuron.core.index': core };
+    recorder.set(metrics.legacyShortUtilization, percent, attributes);
   }
 }
 

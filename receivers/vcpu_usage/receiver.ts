@@ -1,5 +1,5 @@
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
-import type { CpuModes, GroupReading } from '../../src/report.ts';
+import type { CpuModes, GroupReading, VcpuUsage } from '../../src/report.ts';
 import { indexOf } from '../core-index.ts';
 import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';
@@ -20,14 +20,15 @@ const MODES = [
 
 function receive(reading: GroupReading<'vcpu_usage'>, recorder: Recorder, context: ReceiverContext): void {
   const { average_usage: average, usage_data: perCpu, context_switch_count: contextSwitches, cpu_time: cpuTime } = reading.data;
+  if (isZeroFilled(reading, valuesOf(reading.data))) return;
+  if (average !== undefined) recordLegacy(average, recorder);
   if (context.ratesAreMeaningful) {
     if (average !== undefined) recordAverage(average, recorder);
     if (perCpu !== undefined && recorder.wants(metrics.utilizationPerCpu)) recordEachCpu(perCpu, recorder);
   }
   const cpus = Object.keys(perCpu ?? {}).length;
   if (cpus > 0) recorder.set(metrics.logicalCount, cpus, {});
-  if (contextSwitches !== undefined && !isZeroFilled(reading, [contextSwitches]))
-    recorder.add(metrics.contextSwitches, contextSwitches, {});
+  if (contextSwitches !== undefined) recorder.add(metrics.contextSwitches, contextSwitches, {});
   if (cpuTime === undefined) return;
   for (const { source, mode } of MODES) {
     const seconds = cpuTime[source];
@@ -37,7 +38,6 @@ function receive(reading: GroupReading<'vcpu_usage'>, recorder: Recorder, contex
 
 function recordAverage(average: CpuModes, recorder: Recorder): void {
   if (!isMeasured(average)) return;
-  recordLegacy(average, recorder);
   if (recorder.wants(metrics.utilizationPerCpu)) return;
   for (const { source, mode } of MODES) {
     const percent = average[source];
@@ -56,7 +56,7 @@ function recordEachCpu(perCpu: Readonly<Record<string, CpuModes>>, recorder: Rec
   }
 }
 
-/** The script's arithmetic: sums of percents, capped at 100, before anything is divided. */
+/** The script's arithmetic: sums of percents, capped at 100, before anything is divided; also of a first record, where all are zero. */
 function recordLegacy(average: CpuModes, recorder: Recorder): void {
   for (const usageType of ['user', 'system'] as const) {
     const parts = MODES.filter(({ legacy }) => legacy === usageType).map(({ source }) => average[source]);
@@ -65,6 +65,11 @@ function recordLegacy(average: CpuModes, recorder: Recorder): void {
     const percent = present.reduce((sum, part) => sum + part, 0);
     recorder.set(metrics.legacyUtilization, Math.min(percent, 100), { 'cpu.mode': usageType });
   }
+}
+
+function* valuesOf({ average_usage: average, usage_data: perCpu, context_switch_count: contextSwitches, cpu_time: cpuTime }: VcpuUsage) {
+  yield* [...Object.values(average ?? {}), ...Object.values(cpuTime ?? {}), contextSwitches];
+  for (const modes of Object.values(perCpu ?? {})) yield* Object.values(modes);
 }
 
 /** A vCPU is always in some mode. neuron-monitor's first record has zeros in all of them, idle included. */

@@ -63,6 +63,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
   });
   const createConfigured = (services: ExporterServices): readonly Exporter[] => createExporters(config, services);
   const exporters = (options.exporters ?? createConfigured)({
+    env: io.host.env,
     clock,
     logger,
     telemetry,

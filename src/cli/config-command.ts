@@ -18,6 +18,7 @@ export interface ConfigFlags {
   readonly exporter?: readonly string[];
   readonly naming?: 'otel' | 'legacy' | 'both';
   readonly 'web.listenAddress'?: readonly string[];
+  readonly 'web.systemdSocket'?: boolean;
   readonly 'web.config.file'?: string;
   readonly 'web.telemetryPath'?: string;
   readonly 'web.maxRequests'?: number;
@@ -62,6 +63,7 @@ function configFlags(flags: ConfigFlags): Partial<Flags> {
     ...(flags.logFormat === undefined ? {} : { logFormat: flags.logFormat }),
     ...(flags.naming === undefined ? {} : { naming: flags.naming }),
     ...(flags['web.listenAddress'] === undefined ? {} : { webListen: flags['web.listenAddress'] }),
+    ...(flags['web.systemdSocket'] === undefined ? {} : { webSystemdSocket: flags['web.systemdSocket'] }),
     ...(flags['web.config.file'] === undefined ? {} : { webConfigFile: flags['web.config.file'] }),
     ...(flags['web.telemetryPath'] === undefined ? {} : { webTelemetryPath: flags['web.telemetryPath'] }),
     ...(flags['web.maxRequests'] === undefined ? {} : { webMaxRequests: flags['web.maxRequests'] }),

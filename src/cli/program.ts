@@ -87,6 +87,7 @@ function runCommand(io: CliIo, exit: (code: number) => void): Command {
         'where the Prometheus page listens: HOST:PORT, [IPV6]:PORT or :PORT; default 127.0.0.1:9464',
       ),
     )
+    .addOption(new Option('--web.systemd-socket', 'take connections from the sockets of a systemd .socket unit instead'))
     .addOption(new Option('--web.config.file <file>', 'web configuration file of Prometheus exporters: TLS, users, headers, rate limit'))
     .addOption(new Option('--web.telemetry-path <path>', 'path of the Prometheus page; default /metrics'))
     .addOption(new Option('--web.max-requests <n>', 'scrapes answered at the same time; default 40').argParser(positiveInteger))

@@ -1,5 +1,7 @@
 import { JsonStdoutExporter } from '../../exporters/json-stdout/exporter.ts';
 import type { OutputEnd } from '../../exporters/json-stdout/exporter.ts';
+import { systemdSockets } from '../../exporters/prometheus/web/systemd-sockets.ts';
+import type { ExporterConfig } from '../../config/agent-config.ts';
 import { AgentError, EXIT } from '../errors.ts';
 import type { Exporter } from '../exporter.ts';
 import type { Logger } from '../log.ts';
@@ -15,7 +17,16 @@ export async function run(flags: ConfigFlags, io: CliIo): Promise<number> {
   const loaded = load(flags, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
+  if (config.exporters.some(isWithoutSockets(io))) {
+    io.stderr.write('neuron-otel: systemd passed no socket (LISTEN_FDS, LISTEN_PID): is the service started by its .socket unit?\n');
+    return EXIT.config;
+  }
   return runAssembly(await assemble({ config, io, logger }), io, logger);
+}
+
+/** Known only when the process runs: `validate` cannot see sockets. */
+function isWithoutSockets({ host }: CliIo): (exporter: ExporterConfig) => boolean {
+  return (exporter) => exporter.type === 'prometheus' && exporter.systemdSocket && systemdSockets(host.env).length === 0;
 }
 
 /** One life of an assembled agent; resolves with the exit code. */

@@ -1,4 +1,4 @@
-import type { AgentConfig, ExporterConfig } from '../../config/agent-config.ts';
+import type { AgentConfig, ExporterConfig, PrometheusConfig } from '../../config/agent-config.ts';
 import { formatDuration } from '../../config/duration.ts';
 import { selectionOf } from '../../config/groups.ts';
 import { redacted } from '../../config/redacted.ts';
@@ -100,10 +100,18 @@ function destination(exporter: ExporterConfig): string {
     case 'json_stdout':
       return "stdout, neuron-monitor's JSON, one line a report";
     case 'prometheus':
-      return `http://${exporter.host.includes(':') ? `[${exporter.host}]` : exporter.host}:${exporter.port}/metrics, ${exporter.naming} names`;
+      return `${pages(exporter).join(' and ')}, ${exporter.naming} names`;
     case 'otlp':
       return `${exporter.endpoint}, ${exporter.protocol}, ${exporter.temporality}`;
   }
+}
+
+function pages({ systemdSocket, listen, host, port, telemetryPath, webConfigFile }: PrometheusConfig): readonly string[] {
+  if (systemdSocket) return [`${telemetryPath} on the sockets of systemd`];
+  const addresses = listen.length > 0 ? listen : [`${host.includes(':') ? `[${host}]` : host}:${port}`];
+  // Whether there is TLS is for the web configuration to say.
+  const scheme = webConfigFile === undefined ? 'http' : 'http(s)';
+  return addresses.map((address) => `${scheme}://${address.startsWith(':') ? '*' : ''}${address}${telemetryPath}`);
 }
 
 function table(rows: readonly (readonly string[])[]): readonly string[] {

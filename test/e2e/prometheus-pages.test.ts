@@ -4,7 +4,7 @@ import type { ExpositionOptions } from '../../exporters/prometheus/expositions.t
 import type { EscapingScheme } from '../../exporters/prometheus/escaping.ts';
 import { ProtobufPageEncoder } from '../../exporters/prometheus/protobuf.ts';
 import { TextPageEncoder } from '../../exporters/prometheus/text.ts';
-import { hostileValues } from '../exporters/prometheus/support/hostile.ts';
+import { hostileStore, hostileValues } from '../exporters/prometheus/support/hostile.ts';
 import { TEST_METRICS, cycle, runtime, testStore } from '../support/metrics.ts';
 import { replayFixture } from '../support/replay.ts';
 import { parseAsPrometheus, parseAsPython, samplesOf } from './support/page-parsers.ts';
@@ -20,6 +20,7 @@ const FIXTURES = [
   'k8s',
   'no-driver',
   'trn1-errors',
+  'trn1-one-runtime',
   'trn1-same-tag',
   'trn2-lnc1',
   'trn2-lnc2',
@@ -121,6 +122,22 @@ describe('names beyond the legacy alphabet', () => {
   });
 });
 
+describe('hostile names with both namings', () => {
+  it.each(hostileValues())('%s reach every parser as they are: tag, model, pod, instance', (_name, value) => {
+    const pages = pagesOf(hostileStore(value).collect({ legacy: true }), { naming: 'both', legacy: { podLabels: true } });
+    const kept = value.slice(0, 1024).toWellFormed();
+    for (const samples of readingsOf(pages)) {
+      const labelsOf = (name: string) => samples.find(({ labels }) => labels['__name__'] === name)?.labels ?? {};
+      const legacy = labelsOf('execution_status_total');
+      const model = labelsOf('neuron_model_memory_usage_bytes');
+      const names = ['runtime_tag', 'pod_name', 'namespace', 'container_name', 'instance_name', 'status_type'].map((name) => legacy[name]);
+      names.push(model['neuron_model_name'], model['neuron_runtime_tag'], model['k8s_pod_name']);
+      // To Prometheus an empty label is no label.
+      expect(new Set(names.map((name) => name ?? ''))).toEqual(new Set([kept]));
+    }
+  });
+});
+
 describe('hostile tags', () => {
   it.each(hostileValues())('%s reach every parser as they are, cut at 1,024 characters', (_name, value) => {
     const store = testStore();
@@ -129,14 +146,7 @@ describe('hostile tags', () => {
     );
     const kept = value.slice(0, 1024).toWellFormed();
     const pages = pagesOf(store.collect(), { targetInfo: false });
-    const readings = [
-      samplesOf(parseAsPrometheus(pages.text, TEXT)),
-      samplesOf(parseAsPrometheus(pages.openMetrics, OPENMETRICS)),
-      samplesOf(parseAsPrometheus(pages.protobuf, PROTOBUF)),
-      parseAsPython(pages.text, 'text'),
-      parseAsPython(pages.openMetrics, 'openmetrics'),
-    ];
-    for (const samples of readings) {
+    for (const samples of readingsOf(pages)) {
       const { outcome, neuron_runtime_tag: tag } =
         samples.find(({ labels }) => labels['__name__'] === 'test_executions_total')?.labels ?? {};
       // To Prometheus an empty label is no label.
@@ -144,6 +154,17 @@ describe('hostile tags', () => {
     }
   });
 });
+
+/** By every parser of the ecosystem. */
+function readingsOf(pages: Pages): readonly (readonly ParsedSample[])[] {
+  return [
+    samplesOf(parseAsPrometheus(pages.text, TEXT)),
+    samplesOf(parseAsPrometheus(pages.openMetrics, OPENMETRICS)),
+    samplesOf(parseAsPrometheus(pages.protobuf, PROTOBUF)),
+    parseAsPython(pages.text, 'text'),
+    parseAsPython(pages.openMetrics, 'openmetrics'),
+  ];
+}
 
 function nameIn(labels: unknown): unknown {
   return typeof labels === 'object' && labels !== null && '__name__' in labels ? labels.__name__ : undefined;

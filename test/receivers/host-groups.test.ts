@@ -16,8 +16,10 @@ import { CONTEXT, GroupTest, TWO_CORES_PER_DEVICE, valuesOf } from '../support/r
 describe('an empty reading', () => {
   it.each(METRIC_GROUPS)('of %s gives no points, no failures and no resource', (group) => {
     for (const error of ['', 'failed']) {
-      const received = new GroupTest(group, { isEnabled: () => true }).receive({ data: {}, error });
-      expect(received).toEqual({ points: [], failures: [], resource: { 'service.name': 'test' } });
+      const { points, ...rest } = new GroupTest(group, { isEnabled: () => true }).receive({ data: {}, error });
+      expect(rest).toEqual({ failures: [], resource: { 'service.name': 'test' } });
+      // Every host has its row of instance_info on the legacy page.
+      expect(points.map(({ metric }) => metric)).toEqual(group === 'instance_info' ? ['neuron.instance.info'] : []);
     }
   });
 
@@ -113,7 +115,18 @@ describe('vcpu_usage', () => {
     const received = new GroupTest('vcpu_usage', { isEnabled: () => true }).receive({
       data: { average_usage: zeros, usage_data: { '0': zeros }, context_switch_count: 299 },
     });
-    expect(received.points.map(({ metric }) => metric)).toEqual(['system.cpu.logical.count', 'neuron.host.context_switches']);
+    expect(received.points.map(({ metric }) => metric)).toEqual([
+      'neuron.host.vcpu_usage',
+      'neuron.host.vcpu_usage',
+      'system.cpu.logical.count',
+      'neuron.host.context_switches',
+    ]);
+    expect(valuesOf(received, vcpu.legacyUtilization)).toEqual({ user: 0, system: 0 });
+  });
+
+  it('takes modes that are all zero next to an error for nothing at all', () => {
+    const zeros = { user: 0, nice: 0, system: 0, idle: 0, io_wait: 0, irq: 0, soft_irq: 0 };
+    expect(new GroupTest('vcpu_usage').receive({ data: { average_usage: zeros }, error: 'failed' }).points).toEqual([]);
   });
 
   it('adds context switches of every period, however short, but not zeros next to an error', () => {
@@ -124,9 +137,9 @@ describe('vcpu_usage', () => {
     expect(valuesOf(received, vcpu.contextSwitches)).toEqual({ '': 1299 });
   });
 
-  it('records no share for a period that is too short', () => {
+  it('records no share for a period that is too short, but for the legacy family', () => {
     const received = new GroupTest('vcpu_usage').receive({ data: { average_usage: average } }, { ratesAreMeaningful: false });
-    expect(received.points).toEqual([]);
+    expect(new Set(received.points.map(({ metric }) => metric))).toEqual(new Set(['neuron.host.vcpu_usage']));
   });
 
   it('counts CPU time from boot', () => {
@@ -283,16 +296,18 @@ describe('neuron_hardware_info', () => {
   it('takes releases that state the two counts only', () => {
     const received = new GroupTest('neuron_hardware_info').receive({ data: { neuron_device_count: 1, neuroncore_per_device_count: 4 } });
     expect(received.points.map(({ metric, value }) => [metric, value])).toEqual([
+      ['neuron.hardware.info', 1],
       ['neuron.device.count', 1],
       ['neuron.core.count', 4],
-      ['neuron.hardware.info', 1],
     ]);
   });
 
-  it('says zero devices where the source says so, and nothing where an error stands next to it', () => {
+  it('says zero devices where the source says so, and where an error stands next to it the legacy family only', () => {
     const none = { neuron_device_count: 0, neuroncore_per_device_count: 0 };
     expect(valuesOf(new GroupTest('neuron_hardware_info').receive({ data: none }), hardware.deviceCount)).toEqual({ '': 0 });
-    expect(new GroupTest('neuron_hardware_info').receive({ data: none, error: 'no neuron device found' }).points).toEqual([]);
+    const failed = new GroupTest('neuron_hardware_info').receive({ data: none, error: 'no neuron device found' });
+    expect(valuesOf(failed, hardware.legacyInfo)).toEqual({ '0/0/-': 1 });
+    expect(failed.points).toHaveLength(1);
   });
 
   it('does not believe a billion devices', () => {

@@ -63,9 +63,11 @@ describe('neuroncore_counters', () => {
     }
   });
 
-  it('records nothing for a period that is too short', () => {
+  it('records nothing for a period that is too short, but for the legacy family', () => {
     const data = { neuroncores_in_use: { '0': { neuroncore_utilization: 50, effective_flops: 1 } } };
-    expect(coreCounters().receive({ data }, { ratesAreMeaningful: false }).points).toEqual([]);
+    const received = coreCounters().receive({ data }, { ratesAreMeaningful: false });
+    expect(received.points).toHaveLength(1);
+    expect(valuesOf(received, cores.legacyShortUtilization)).toEqual({ '0/0': 0.5 });
   });
 
   it('takes zeros next to an error for no measurement, and numbers next to an error for numbers', () => {
@@ -176,8 +178,10 @@ describe('neuron_runtime_vcpu_usage', () => {
       { ratesAreMeaningful: false },
     );
     expect(valuesOf(received, vcpu.utilization)).toEqual({});
+    expect(valuesOf(received, vcpu.legacyShortUtilization)).toEqual({ user: 0.5, system: 0.01 });
     expect(valuesOf(received, vcpu.cpuTime)).toEqual({ user: 12.5, system: 2 });
-    expect(received.points.map(({ startSecond }) => startSecond)).toEqual([-60, -60]);
+    const cpuTime = received.points.filter(({ metric }) => metric === 'process.cpu.time');
+    expect(cpuTime.map(({ startSecond }) => startSecond)).toEqual([-60, -60]);
   });
 });
 

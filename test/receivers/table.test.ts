@@ -142,7 +142,7 @@ describe('a row that breaks a rule is found:', () => {
 describe('all rows together', () => {
   const self = Object.values(SELF_METRICS);
   const exported = ALL_METRICS.filter(({ legacyOnly }) => legacyOnly !== true);
-  const families = ALL_METRICS.flatMap((metric) => (metric.legacy ?? []).map((mapping) => ({ ...mapping, key: metric.key })));
+  const families = ALL_METRICS.flatMap((metric) => metric.legacy ?? []);
 
   it('have names of their own, the agent\u2019s own metrics included', () => {
     const names = [...ALL_METRICS.filter(({ toggle }) => toggle === undefined), ...self].map(({ name }) => name);
@@ -171,9 +171,11 @@ describe('all rows together', () => {
     expect(taken.filter((name) => prometheus.has(name))).toEqual([]);
   });
 
-  it('give each legacy family one help text and one row', () => {
-    const facts = new Map(families.map(({ name, help, key }) => [name, { help, key }]));
-    expect(families.filter(({ name, help, key }) => facts.get(name)?.help !== help || facts.get(name)?.key !== key)).toEqual([]);
+  it('give each legacy family one help text, and one row next to those for it alone', () => {
+    const facts = new Map(families.map((family) => [family.name, family]));
+    expect(families.filter(({ name, help, isInfo }) => facts.get(name)?.help !== help || facts.get(name)?.isInfo !== isInfo)).toEqual([]);
+    const rows = new Map(exported.flatMap(({ legacy, key }) => (legacy ?? []).map(({ name }) => [name, key])));
+    expect(exported.filter(({ legacy, key }) => (legacy ?? []).some(({ name }) => rows.get(name) !== key))).toEqual([]);
   });
 
   it('feed exactly the families of the AWS script', () => {

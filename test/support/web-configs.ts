@@ -12,7 +12,7 @@ export function certificateText(name: string): string {
   return readFileSync(certificatePath(name), 'utf8');
 }
 
-/** bcrypt of `secret`, cost 4. */
+/** bcrypt of `correct horse`, cost 4. */
 export const SECRET_HASH = '$2b$04$AjOlC2wmMbRgfjO..TTRjOYOcM15SFOwMHKfc.WviQUINYqEg/Lwu';
 
 /** One web configuration file and whether a server may start with it. */

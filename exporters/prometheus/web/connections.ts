@@ -18,6 +18,8 @@ export type ConnectionKey = Pick<Socket, 'remoteAddress' | 'remotePort' | 'local
 interface Connection {
   readonly socket: Socket;
   requests: number;
+  /** It asked for more than it may have: it ends with the last answer. */
+  isOverrun: boolean;
 }
 
 /**
@@ -60,7 +62,7 @@ export class Connections {
   spoke(socket: Socket): void {
     if (!this.#silent.delete(socket)) return;
     const key = keyOf(socket);
-    const connection = { socket, requests: 0 };
+    const connection = { socket, requests: 0, isOverrun: false };
     this.#speaking.set(key, connection);
     socket.once('close', () => {
       if (this.#speaking.get(key) === connection) this.#speaking.delete(key);
@@ -68,20 +70,31 @@ export class Connections {
     socket.setTimeout(SILENT_CONNECTION_MS, destroy);
   }
 
-  /** A request began on a connection; the returned function ends it. */
-  begin(socket: ConnectionKey): () => void {
+  /**
+   * A request began on a connection; the returned function ends it, and says whether the connection is to end with it. Undefined when
+   * it is one more than `limit` at a time: neither this nor any later one is to be answered.
+   */
+  begin(socket: ConnectionKey, limit: number): (() => boolean) | undefined {
     const key = keyOf(socket);
     const connection = this.#speaking.get(key);
-    if (connection === undefined) return () => {};
+    if (connection === undefined) return () => false;
+    connection.isOverrun ||= connection.requests >= limit;
+    if (connection.isOverrun) return undefined;
     connection.requests += 1;
     let ended = false;
     return () => {
-      if (ended) return;
+      if (ended) return false;
       ended = true;
       connection.requests -= 1;
       // To the end of the line: it has worked just now.
       if (this.#speaking.get(key) === connection && this.#speaking.delete(key)) this.#speaking.set(key, connection);
+      return connection.isOverrun && connection.requests === 0;
     };
+  }
+
+  /** It has asked for more at a time than it may. */
+  isOverrun(socket: ConnectionKey): boolean {
+    return this.#speaking.get(keyOf(socket))?.isOverrun === true;
   }
 
   closeAll(): void {

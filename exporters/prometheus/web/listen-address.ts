@@ -6,6 +6,9 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** An address, or the descriptor of a socket that somebody else listens on already. */
+export type ListenTarget = ListenAddress | { readonly fd: number };
+
 /** Reads `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, as `--web.listen-address` of Prometheus exporters takes them. */
 export function parseListenAddress(text: string): ListenAddress {
   const match = /^(?:\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]|([^:[\]\s/]*)):(\d{1,5})$/.exec(text);
@@ -17,7 +20,9 @@ export function parseListenAddress(text: string): ListenAddress {
   return { host: host === '' ? undefined : host, port };
 }
 
-export function formatListenAddress({ host, port }: ListenAddress): string {
+export function formatListenAddress(target: ListenTarget): string {
+  if ('fd' in target) return `descriptor ${target.fd}`;
+  const { host, port } = target;
   if (host === undefined) return `:${port}`;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

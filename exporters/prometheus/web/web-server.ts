@@ -11,14 +11,15 @@ import { refuse } from '../answers.ts';
 import type { Request, Response } from '../answers.ts';
 import { CROWD, Connections, MAX_CONNECTIONS } from './connections.ts';
 import { formatListenAddress, isLoopback } from './listen-address.ts';
-import type { ListenAddress } from './listen-address.ts';
+import type { ListenAddress, ListenTarget } from './listen-address.ts';
 import { TlsAcceptor } from './tls-acceptor.ts';
+import { meterInput } from './metered-input.ts';
 import { WebGuard } from './web-guard.ts';
 import { OPEN_POLICY } from './web-policy.ts';
 import type { LoadedWebConfig, WebPolicy } from './web-policy.ts';
 
 export interface WebServerOptions {
-  readonly listen: readonly ListenAddress[];
+  readonly listen: readonly ListenTarget[];
   readonly policy?: WebPolicy;
   readonly handle: (request: Request, response: Response) => Promise<void>;
   /** A request that the policy turned away. */
@@ -39,6 +40,10 @@ const HTTP_LIMITS = {
 } as const;
 
 const MAX_REQUESTS_PER_CONNECTION = 1_000;
+/** Requests of one connection under way at a time; scrapers wait for the answer. */
+const MAX_PIPELINED = 16;
+/** Connections that wait to be accepted; the kernel cuts it to its own limit. What finds no place tries again a second later. */
+const BACKLOG = 16_384;
 
 const HTTP2_LIMITS = {
   maxSessionMemory: 4,
@@ -134,6 +139,12 @@ export class WebServer {
   #onConnection(socket: Socket): void {
     if (!this.#connections.admit(socket)) return;
     socket.once('data', (first: Buffer) => {
+      if (this.#tls === undefined && isEndlessHeader(first)) {
+        // Without a parser: that would keep what it refuses until the next but one garbage collection.
+        socket.write(HEADER_TOO_LARGE);
+        socket.destroy();
+        return;
+      }
       socket.pause();
       socket.unshift(first);
       this.#connections.spoke(socket);
@@ -141,18 +152,29 @@ export class WebServer {
         this.#tls.accept(socket);
         return;
       }
-      this.#http.emit('connection', socket);
+      this.#serveHttp(socket);
       socket.resume();
     });
   }
 
   #onTlsConnection(socket: TLSSocket): void {
     if (socket.alpnProtocol === 'h2' && this.#http2 !== undefined) this.#http2.emit('connection', socket);
-    else this.#http.emit('connection', socket);
+    else this.#serveHttp(socket);
+  }
+
+  #serveHttp(socket: Socket): void {
+    this.#http.emit('connection', socket);
+    meterInput(socket, () => !this.#connections.isOverrun(socket));
   }
 
   async #onRequest(request: Request, response: Response): Promise<void> {
-    response.once('close', this.#connections.begin(request.socket));
+    const { socket } = request;
+    // HTTP/2 has a limit of its own.
+    const end = this.#connections.begin(socket, 'stream' in response ? Number.POSITIVE_INFINITY : MAX_PIPELINED);
+    if (end === undefined) return;
+    response.once('close', () => {
+      if (end()) socket.destroySoon();
+    });
     response.on('error', () => response.destroy());
     const verdict = await this.#guard?.check(request.headers.authorization);
     if (verdict === undefined || response.destroyed) return;
@@ -167,7 +189,7 @@ export class WebServer {
 
   #warnOfExposure({ tls, users }: LoadedWebConfig): void {
     const isClosed = tls !== undefined && (users.size > 0 || tls.clientAuthType === 'RequireAndVerifyClientCert');
-    const exposed = this.#options.listen.filter((address) => !isLoopback(address)).map((address) => formatListenAddress(address));
+    const exposed = this.addresses.filter((address) => !isLoopback(address)).map((address) => formatListenAddress(address));
     if (exposed.length > 0 && !isClosed) {
       this.#options.log.warn({ addresses: exposed }, 'metrics can be read from other machines without TLS and authentication');
     }
@@ -181,14 +203,35 @@ const REASONS = {
   503: 'Too many passwords are being checked, try again later.',
 } as const;
 
-function listen(address: ListenAddress, onConnection: (socket: Socket) => void): Promise<Listener> {
+const HEADER_TOO_LARGE = 'HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
+
+function isEndlessHeader(first: Buffer): boolean {
+  if (first.length <= HTTP_LIMITS.maxHeaderSize) return false;
+  const end = first.indexOf('\r\n\r\n');
+  return end === -1 || end > HTTP_LIMITS.maxHeaderSize;
+}
+
+function listen(target: ListenTarget, onConnection: (socket: Socket) => void): Promise<Listener> {
   return new Promise((resolve, reject) => {
     const listener = createListener({ noDelay: true }, onConnection);
     listener.once('error', (cause: Error) => {
       reject(
-        new AgentError('config_invalid', 'prometheus', `cannot listen on ${formatListenAddress(address)}: ${cause.message}`, { cause }),
+        new AgentError('config_invalid', 'prometheus', `cannot listen on ${formatListenAddress(target)}: ${cause.message}`, { cause }),
       );
     });
-    listener.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) }, () => resolve(listener));
+    listener.listen({ ...listenOptions(target), backlog: BACKLOG }, () => {
+      const address = listener.address();
+      if (typeof address === 'object' && address !== null) {
+        resolve(listener);
+        return;
+      }
+      listener.close();
+      reject(new AgentError('config_invalid', 'prometheus', `cannot listen on ${formatListenAddress(target)}: it is no TCP socket`));
+    });
   });
+}
+
+function listenOptions(target: ListenTarget): { readonly fd: number } | { readonly port: number; readonly host?: string } {
+  if ('fd' in target) return { fd: target.fd };
+  return { port: target.port, ...(target.host === undefined ? {} : { host: target.host }) };
 }

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { TEST_METRICS, cycle, testStore } from '../../support/metrics.ts';
-import { startEndpoint } from './support/endpoint.ts';
+import { sampleCollection, startEndpoint } from './support/endpoint.ts';
 
 describe('the endpoint', () => {
   it('serves metrics, health, readiness and a landing page', async () => {
@@ -118,6 +118,23 @@ describe('collections and pages', () => {
     isBroken = false;
     expect((await endpoint.get('/metrics')).text).toContain('test_utilization_ratio');
   });
+});
+
+it('a collection that hangs is a 500 after ten seconds, counted, and the next one works', async () => {
+  const collection = sampleCollection();
+  let hanging = 0;
+  const collect = (): Promise<readonly ResourceMetrics[]> => {
+    if (hanging > 0) return Promise.resolve(collection());
+    hanging += 1;
+    return new Promise(() => {});
+  };
+  await using endpoint = await startEndpoint({}, { collect });
+  const scrape = endpoint.get('/metrics');
+  await vi.waitFor(() => expect(hanging).toBe(1));
+  await endpoint.clock.advance(10_000);
+  expect((await scrape).status).toBe(500);
+  expect((await endpoint.get('/metrics')).status).toBe(200);
+  expect(endpoint.outcomes).toMatchObject([{ outcome: 'failed', error: { code: 'source_timeout' } }, { outcome: 'served' }]);
 });
 
 describe('compression', () => {

@@ -4,6 +4,7 @@ import { newExposition } from '../../../exporters/prometheus/expositions.ts';
 import { TextPageEncoder } from '../../../exporters/prometheus/text.ts';
 import { expectGolden } from '../../support/golden.ts';
 import { Replay, fixtureDocuments, replayFixture } from '../../support/replay.ts';
+import { legacyPage } from './support/legacy.ts';
 import { familyTypes, parsePage, sampleKey } from './support/parse.ts';
 import { hasSamples, sampleDocument, sampleText } from './support/samples.ts';
 
@@ -19,12 +20,6 @@ const FIXTURES = [
   'trn1-same-tag',
   'trn2-lnc2',
 ] as const;
-
-async function legacyPage(document: Readonly<Record<string, unknown>>): Promise<string> {
-  const replay = new Replay();
-  await replay.feed(document);
-  return prometheusText(replay.store.collect({ legacy: true }), LEGACY);
-}
 
 describe('the page of neuron-monitor-prometheus.py', () => {
   it.each(FIXTURES)('of %s', async (name) => {
@@ -51,6 +46,17 @@ describe.skipIf(!hasSamples)('real pages (when ../shared/samples is there)', () 
       .split('\n')
       .filter((line) => line.startsWith('# ') && !OWN_OF_PYTHON.test(line.split(' ')[2] ?? ''));
     for (const comment of comments) expect(page).toContain(`${comment}\n`);
+  });
+
+  it('comments and series come in the order of the inf1 page', async () => {
+    // Releases of 2023 had no hardware family yet; no two pages have the same values.
+    const order = (page: string): readonly string[] =>
+      page
+        .split('\n')
+        .flatMap((line) =>
+          / (?:python_|process_|neuron_hw)|^(?:python_|process_)|neuron_hardware_info/.test(line) ? [] : [line.replace(/(?<=\}) \S+$/, '')],
+        );
+    expect(order(await legacyPage(sampleDocument(record)))).toEqual(order(sampleText(real)));
   });
 
   it('label order, number style and creation families are those of the inf1 page', async () => {
@@ -177,7 +183,10 @@ describe('processes with one tag', () => {
     expect(await pageAfter(runtime(20, 5, 20, 500), runtime(30, 1, 20, 500))).toMatch(/^execution_status_total\{.*\} 161\.0$/m);
     const idle = runtime(20, 0, 0, 500);
     Object.assign(idle.report.execution_stats, { latency_stats: { total_latency: null, device_latency: null } });
-    expect(await pageAfter(idle)).not.toContain('execution_latency_seconds');
+    const quiet = await pageAfter(idle);
+    expect(parsePage(quiet).filter(({ name }) => name === 'execution_latency_seconds')).toEqual([]);
+    // The script makes the families of a group together: the comments are there.
+    expect(familyTypes(quiet).get('execution_latency_seconds')).toBe('gauge');
     expect(await pageAfter()).not.toContain('execution_status_total');
   });
 });

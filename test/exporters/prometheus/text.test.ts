@@ -9,7 +9,7 @@ import { metrics as coreMetrics } from '../../../receivers/neuroncore_counters/m
 import type { Recorder } from '../../../src/receiver.ts';
 import { expectGolden } from '../../support/golden.ts';
 import { HOST, TEST_METRICS, cycle, runtime, testStore } from '../../support/metrics.ts';
-import { hostileValues } from './support/hostile.ts';
+import { hostileStore, hostileValues } from './support/hostile.ts';
 import { parsePage } from './support/parse.ts';
 
 function storeWithEverything() {
@@ -135,6 +135,25 @@ describe('a page made from the page before', () => {
     );
   });
 
+  it('shows a metric under the process that has it, when one stops having it and its neighbour begins', () => {
+    const store = testStore();
+    const exposition = newExposition('underscores', { targetInfo: false });
+    const pageOf = (second: number, withCore: string): string => {
+      for (const key of ['1', '2']) {
+        store.apply(cycle(second, runtime(key, { 'process.pid': Number(key) })), (recorder) => {
+          if (key === '1') recorder.add(TEST_METRICS.executions, 1, { outcome: 'ok' });
+          if (key === withCore) recorder.set(TEST_METRICS.utilization, 50, { core: 0 });
+          if (key === '2') recorder.set(TEST_METRICS.memory, 5, { core: 0 });
+        });
+      }
+      exposition.update(store.collect());
+      return new TextPageEncoder('text').encode(exposition).toString();
+    };
+    for (const [index, withCore] of ['2', '1', '2'].entries()) {
+      expect(pageOf(index + 1, withCore)).toContain(`test_utilization_ratio{core="0",process_pid="${withCore}"} 0.5\n`);
+    }
+  });
+
   it('is the very same page when no number changed, and never changes a page that was handed out', () => {
     const store = testStore();
     const exposition = newExposition('underscores', {});
@@ -149,6 +168,28 @@ describe('a page made from the page before', () => {
     expect(pageOf(50)).toBe(first);
     expect(pageOf(12.345).toString()).toContain(' 0.12345\n');
     expect(first.toString()).toBe(text);
+  });
+});
+
+describe('hostile names on a page with both namings', () => {
+  it.each(hostileValues())('%s come back as they went in: tag, model, pod, instance', (_name, value) => {
+    const page = prometheusText(hostileStore(value).collect({ legacy: true }), { naming: 'both', legacy: { podLabels: true } });
+    const samples = parsePage(page);
+    const kept = value.slice(0, 1024).toWellFormed();
+    const labelsOf = (name: string) => samples.find((sample) => sample.name === name)?.labels;
+    expect(labelsOf('execution_status_total')).toMatchObject({
+      runtime_tag: kept,
+      pod_name: kept,
+      namespace: kept,
+      container_name: kept,
+      instance_name: kept,
+      status_type: kept,
+    });
+    expect(labelsOf('neuron_model_memory_usage_bytes')).toMatchObject({
+      neuron_model_name: kept,
+      neuron_runtime_tag: kept,
+      k8s_pod_name: kept,
+    });
   });
 });
 

@@ -1,3 +1,8 @@
+import { metrics as executionMetrics } from '../../../../receivers/execution_stats/metrics.ts';
+import { metrics as memoryMetrics } from '../../../../receivers/memory_used/metrics.ts';
+import type { SeriesStore } from '../../../../src/series-store.ts';
+import { cycle, runtime, testStore } from '../../../support/metrics.ts';
+
 /** What a workload may put into a tag, a model's name or a pod's name. */
 export function hostileValues(): readonly (readonly [name: string, value: string])[] {
   return [
@@ -14,4 +19,27 @@ export function hostileValues(): readonly (readonly [name: string, value: string
     ['a megabyte', 'm"\n\\é'.repeat(200_000)],
     ['nothing', ''],
   ];
+}
+
+/** A process whose tag, pod, model and outcome are called so, on a host that is called so. */
+export function hostileStore(value: string): SeriesStore {
+  const store = testStore({ resource: { 'ec2.tag.Name': value }, isEnabled: () => true });
+  const pod = { 'k8s.pod.name': value, 'k8s.namespace.name': value, 'k8s.container.name': value };
+  const entity = runtime('1', { 'process.pid': 1, 'neuron.runtime.tag': value, ...pod });
+  store.apply(cycle(1, entity, { group: 'execution_stats' }), (recorder) => {
+    recorder.add(executionMetrics.executions, 1, { 'neuron.execution.outcome': value });
+  });
+  store.apply(cycle(1, entity, { group: 'memory_used' }), (recorder) => {
+    recorder.set(memoryMetrics.modelMemory, 5, {
+      'neuron.device.index': 0,
+      'neuron.core.index': 0,
+      'neuron.memory.location': 'host',
+      'neuron.memory.category': undefined,
+      'neuron.model.name': value,
+      'neuron.model.uuid': undefined,
+      'neuron.model.id': 1,
+      'neuron.model.subgraph.name': value,
+    });
+  });
+  return store;
 }

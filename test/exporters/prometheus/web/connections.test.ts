@@ -59,11 +59,11 @@ describe('connections', () => {
     const sockets = await admitted(5);
     const ends = sockets.map((socket) => {
       connections.spoke(socket);
-      return connections.begin(socket);
+      return connections.begin(socket, 16);
     });
     await clock.advance(100);
     expect(alive(sockets)).toEqual([true, true, true, true, true]);
-    for (const end of ends) end();
+    for (const end of ends) expect(end?.()).toBe(false);
     const [last] = await admitted(1);
     await clock.advance(100);
     expect(connections.size).toBe(3);
@@ -74,7 +74,7 @@ describe('connections', () => {
     const busy = await admitted(3 + CROWD);
     for (const socket of busy) {
       connections.spoke(socket);
-      connections.begin(socket);
+      connections.begin(socket, 16);
     }
     const newcomer = await accept();
     expect(connections.admit(newcomer)).toBe(false);

@@ -4,6 +4,7 @@ import { BasicAuth, parseBasic } from '../../../../exporters/prometheus/web/basi
 import { BcryptThread, MAX_WAITING } from '../../../../exporters/prometheus/web/bcrypt-thread.ts';
 import { subjectAltNames } from '../../../../exporters/prometheus/web/client-certificate.ts';
 import { isLoopback, parseListenAddress } from '../../../../exporters/prometheus/web/listen-address.ts';
+import { systemdSockets } from '../../../../exporters/prometheus/web/systemd-sockets.ts';
 import { RateLimiter } from '../../../../exporters/prometheus/web/rate-limiter.ts';
 import { systemClock } from '../../../../src/host.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
@@ -133,6 +134,21 @@ describe('the rate limiter', () => {
     const clock = new ManualClock();
     expect(new RateLimiter({ intervalMs: 1, burst: 0, clock }).allow()).toBe(false);
     expect(new RateLimiter({ intervalMs: -1, burst: 0, clock }).allow()).toBe(true);
+  });
+});
+
+describe('sockets of systemd', () => {
+  it.each([
+    [{ LISTEN_FDS: '2', LISTEN_PID: '42' }, [3, 4]],
+    [{ LISTEN_FDS: '0', LISTEN_PID: '42' }, []],
+    [{ LISTEN_FDS: '1', LISTEN_PID: '41' }, []],
+    [{ LISTEN_FDS: '1' }, []],
+    [{ LISTEN_PID: '42' }, []],
+    [{ LISTEN_FDS: '-1', LISTEN_PID: '42' }, []],
+    [{ LISTEN_FDS: '1e3', LISTEN_PID: '42' }, []],
+    [{}, []],
+  ])('%j are %j', (env, sockets) => {
+    expect(systemdSockets(env, 42)).toEqual(sockets);
   });
 });
 
