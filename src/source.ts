@@ -33,6 +33,8 @@ export interface SourceFailure {
 export interface PullSource {
   readonly kind: 'pull';
   readonly id: SourceId;
+  /** What whoever relies on it should know; said by `validate`. */
+  readonly caveat?: string;
   /** Groups this source can serve on this host, now. */
   groups(): ReadonlySet<MetricGroup>;
   read(groups: ReadonlySet<MetricGroup>, signal: AbortSignal): ReadingBatch | Promise<ReadingBatch>;

@@ -44,6 +44,7 @@ export function createNdsSource(options: NdsOptions): PullSource {
 class NdsSource implements PullSource {
   readonly kind = 'pull';
   readonly id = 'nds';
+  readonly caveat = 'not proven on hardware';
   readonly #options: NdsOptions;
   readonly #bootTimeMs: number | undefined;
   #link: ReaderLink | undefined;

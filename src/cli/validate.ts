@@ -7,6 +7,7 @@ import { EXIT } from '../errors.ts';
 import { FACT_GROUPS, METRIC_GROUPS, isRuntimeGroup } from '../report.ts';
 import type { MetricGroup } from '../report.ts';
 import { groupsByPeriod } from '../selection.ts';
+import type { PullSource } from '../source.ts';
 import { load } from './config-command.ts';
 import type { ConfigFlags } from './config-command.ts';
 import type { CliIo } from './io.ts';
@@ -18,11 +19,15 @@ export async function validate(flags: ConfigFlags, io: CliIo): Promise<number> {
   const { config, logger } = loaded;
   const sources = await createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
   const native = new Map<MetricGroup, string>();
-  for (const source of sources.pullSources) for (const group of source.groups()) if (!native.has(group)) native.set(group, source.id);
+  for (const source of sources.pullSources) for (const group of source.groups()) if (!native.has(group)) native.set(group, nameOf(source));
   for (const source of sources.pullSources) await source[Symbol.asyncDispose]();
   await sources[Symbol.asyncDispose]();
   io.stdout.write(describe(config, flags.configFile, { stream: sources.stream?.id, native }));
   return EXIT.ok;
+}
+
+function nameOf({ id, caveat }: PullSource): string {
+  return caveat === undefined ? id : `${id} (${caveat})`;
 }
 
 interface Serving {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -90,6 +90,16 @@ describe('neuron-otel', () => {
 });
 
 describe('neuron-otel validate', () => {
+  it('says of the datastore that it is not proven on hardware', async () => {
+    const devRoot = join(folder, 'dev');
+    mkdirSync(devRoot);
+    writeFileSync(join(devRoot, 'neuron0'), '');
+    const path = configFile('{"source":{"spec":"native","nds":{"enabled":true}}}');
+    const { exitCode, stdout } = await cli(['validate', '-c', path], { devRoot });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^execution_stats .* nds \(not proven on hardware\)$/m);
+  });
+
   it('prints groups → periods → readers → exporters, and no secret', async () => {
     const path = configFile(
       JSON.stringify({

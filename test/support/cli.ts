@@ -14,17 +14,19 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
   readonly stop?: AbortSignal;
+  /** Where devices are. */
+  readonly devRoot?: string;
 }
 
 /** A host on which there is nothing: no procfs, no sysfs, no devices. */
-export function emptyHost(options: Pick<CliOptions, 'env' | 'clock'> = {}): Host {
+export function emptyHost(options: Pick<CliOptions, 'env' | 'clock' | 'devRoot'> = {}): Host {
   const nowhere = '/nonexistent';
   return {
     clock: options.clock ?? new ManualClock(),
     env: options.env ?? {},
     procRoot: nowhere,
     sysRoot: nowhere,
-    devRoot: nowhere,
+    devRoot: options.devRoot ?? nowhere,
     fsRoot: nowhere,
   };
 }
