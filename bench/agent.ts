@@ -13,6 +13,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createVirtualDirectory } from '../sources/virtual/directory.ts';
 import { preparePeers } from '../scripts/peers.ts';
+import { freePort } from '../test/e2e/support/ports.ts';
 import { cpuTimeMs, residentBytes } from './cpu-time.ts';
 import { RawClient } from './raw-client.ts';
 import { closingLine, describeSummary, summarize } from './statistics.ts';
@@ -190,12 +191,4 @@ async function startOtlpSink(): Promise<OtlpSink> {
   const address = server.address();
   const sink: OtlpSink = { port: typeof address === 'object' && address !== null ? address.port : 0, bytes: 0, requests: 0, close };
   return sink;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }

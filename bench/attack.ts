@@ -7,10 +7,10 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { freePort } from '../test/e2e/support/ports.ts';
 import { SCRAPE_TIMEOUT_MS } from './attack-limits.ts';
 import { benchPasswords, benchTagFilters } from './attack-oracles.ts';
 import { AUTHORIZATION, startAgent, startNodeExporter, writeWebConfig } from './attack-targets.ts';
@@ -159,15 +159,4 @@ function exit(child: ChildProcess): Promise<void> {
 function asTimes(value: unknown): readonly number[] {
   if (Array.isArray(value) && value.every((time) => typeof time === 'number')) return value;
   throw new TypeError('the scraper said something else than times');
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port'))));
-    });
-  });
 }
