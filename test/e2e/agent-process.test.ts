@@ -1,4 +1,5 @@
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { agentConfig } from './support/agent-config.ts';
 import { AgentProcess, PROGRAMS } from './support/agent.ts';
@@ -126,6 +127,16 @@ describe('the bundle alone', () => {
     await version.endsWith(0);
     expect(version.stdout.toString('utf8')).toMatch(/^neuron-otel \d+\.\d+\.\d+\n$/);
     expect(version.stderr).toBe('');
+
+    // As a program it finds its Node in the path, and gives it settings of its own.
+    chmodSync(alone, 0o755);
+    const path = [dirname(process.execPath), process.env['PATH']].join(delimiter);
+    await using program = new RunningProcess('program', alone, ['--version'], { env: { PATH: path } });
+    await program.endsWith(0);
+    expect(program.stdout.toString('utf8')).toBe(version.stdout.toString('utf8'));
+    expect(readFileSync(alone, 'utf8')).toMatch(
+      /^#!\/usr\/bin\/env -S MALLOC_ARENA_MAX=1 .*node --v8-pool-size=1 --heap-growing-percent=25\n/,
+    );
 
     const { bytes, records } = fixture('empty');
     await using collector = await Collector.start();
