@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createVirtualDirectory } from '../sources/virtual/directory.ts';
-import { preparePeers } from '../scripts/peers.ts';
+import { peerPath } from '../scripts/peers.ts';
 import { freePort } from '../test/e2e/support/ports.ts';
 import { cpuTimeMs, residentBytes } from './cpu-time.ts';
 import { RawClient } from './raw-client.ts';
@@ -100,9 +100,7 @@ async function startAgent(roots: Roots, folder: string, otlpPort: number): Promi
 }
 
 async function startNodeExporter(): Promise<Contestant> {
-  const { paths, missing } = preparePeers(['node-exporter'], (line) => console.log(`agent: ${line}`));
-  const program = paths.get('node-exporter');
-  if (program === undefined) throw new Error(`node_exporter is missing: ${missing[0]?.problem ?? ''}; remedy: ${missing[0]?.remedy ?? ''}`);
+  const program = peerPath('node-exporter', (line) => console.log(`agent: ${line}`));
   const port = await freePort();
   return await scraped('node_exporter', spawn(program, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' }), port);
 }

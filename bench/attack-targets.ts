@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { hashSync } from 'bcryptjs';
-import { preparePeers } from '../scripts/peers.ts';
+import { peerPath } from '../scripts/peers.ts';
 import { SCRAPE_TIMEOUT_MS } from './attack-limits.ts';
 import { residentBytes } from './cpu-time.ts';
 import { neuronMonitorLine } from './neuron-monitor-line.ts';
@@ -94,9 +94,7 @@ export async function startAgent(folder: string, webConfigFile: string, port: nu
 }
 
 export async function startNodeExporter(webConfigFile: string, port: number): Promise<Target> {
-  const { paths, missing } = preparePeers(['node-exporter'], (line) => console.log(`attack: ${line}`));
-  const program = paths.get('node-exporter');
-  if (program === undefined) throw new Error(`node_exporter is missing: ${missing[0]?.problem ?? ''}; remedy: ${missing[0]?.remedy ?? ''}`);
+  const program = peerPath('node-exporter', (line) => console.log(`attack: ${line}`));
   const args = [`--web.listen-address=127.0.0.1:${port}`, `--web.config.file=${webConfigFile}`, '--log.level=error'];
   const target = new Target('node_exporter', port, spawn(program, args, { stdio: 'ignore' }));
   await untilServing(target, 'node_cpu_seconds_total');

@@ -8,7 +8,7 @@
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { preparePeers } from '../scripts/peers.ts';
+import { peerPath } from '../scripts/peers.ts';
 import { residentBytes } from './cpu-time.ts';
 import { neuronMonitorLine } from './neuron-monitor-line.ts';
 import { closingLine, describeSummary, summarize } from './statistics.ts';
@@ -78,9 +78,7 @@ function report(ours: readonly Cost[], peers: readonly Cost[]): void {
 
 /** Python says how long it took, without the time it waits for the line. */
 function startPeer(): Contestant {
-  const { paths, missing } = preparePeers(['python'], (line) => console.log(`line: ${line}`));
-  const python = paths.get('python');
-  if (python === undefined) throw new Error(`Python is missing: ${missing[0]?.problem ?? ''}; remedy: ${missing[0]?.remedy ?? ''}`);
+  const python = peerPath('python', (line) => console.log(`line: ${line}`));
   const child = spawn(python, [join(import.meta.dirname, 'line_peer.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
   const { pid } = child;
   if (pid === undefined) throw new Error('Python did not start');

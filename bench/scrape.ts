@@ -8,7 +8,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { get } from 'node:http';
 import { join } from 'node:path';
-import { preparePeers } from '../scripts/peers.ts';
+import { peerPath } from '../scripts/peers.ts';
 import { freePort } from '../test/e2e/support/ports.ts';
 import { cpuTimeMs, residentBytes } from './cpu-time.ts';
 import { RawClient } from './raw-client.ts';
@@ -146,9 +146,7 @@ async function startServer(kind: (typeof KINDS)[number], size: number): Promise<
 }
 
 async function startNodeExporter(): Promise<Server> {
-  const { paths, missing } = preparePeers(['node-exporter'], (line) => console.log(`scrape: ${line}`));
-  const program = paths.get('node-exporter');
-  if (program === undefined) throw new Error(`node_exporter is missing: ${missing[0]?.problem ?? ''}; remedy: ${missing[0]?.remedy ?? ''}`);
+  const program = peerPath('node-exporter', (line) => console.log(`scrape: ${line}`));
   const port = await freePort();
   const child = spawn(program, [`--web.listen-address=127.0.0.1:${port}`], { stdio: 'ignore' });
   for (let attempt = 0; attempt < 100; attempt += 1) {

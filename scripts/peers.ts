@@ -78,6 +78,18 @@ export function preparePeers(names: readonly PeerName[] = PEER_NAMES, log: (line
   return { paths, missing };
 }
 
+/**
+ * Path of one peer, made ready if it is not yet.
+ * @throws Error with the remedy when it cannot be had.
+ */
+export function peerPath(name: PeerName, log?: (line: string) => void): string {
+  const { paths, missing } = preparePeers([name], log);
+  const path = paths.get(name);
+  if (path === undefined)
+    throw new Error(missing.map(({ problem, remedy }) => `${name} is missing: ${problem}; remedy: ${remedy}`).join('\n'));
+  return path;
+}
+
 function preparePeer(name: PeerName, log: (line: string) => void): string {
   switch (name) {
     case 'collector':

@@ -5,11 +5,11 @@ import { fileError } from '../../src/file-error.ts';
 import type { DatastoreAccess, DatastorePlace, MappedDatastore, OpenDevice } from './access.ts';
 import { SLAB_BYTES, USED_BYTES } from './layout.ts';
 
-/** As many as were in use at once wait for their next owners: where processes come and go the collector would fall far behind. */
 type Memory = Uint8Array<ArrayBuffer>;
 
 /** Datastores as files, `neuron<N>/<pid>` below a folder: those of a virtual host, or copies of real ones. */
 export function createFileAccess(devRoot: string): DatastoreAccess {
+  // As many as were in use at once wait for their next owners: where processes come and go the collector would fall far behind.
   const spare: Memory[] = [];
   return {
     devices: () =>

@@ -7,7 +7,7 @@ import { AgentProcess } from './support/agent.ts';
 import { TemporaryFolder } from './support/folder.ts';
 import { parseObject } from './support/json.ts';
 import { flatten } from './support/otlp-json.ts';
-import { peer } from './support/peers.ts';
+import { peerPath } from '../../scripts/peers.ts';
 
 const PERIOD_MS = 200;
 const WATCHED_MS = 2_000;
@@ -63,7 +63,7 @@ describe('the agent', () => {
     const clock = folder.file('clock');
     writeFileSync(clock, '+0\n');
     await using agent = startAgent({
-      LD_PRELOAD: peer('libfaketime'),
+      LD_PRELOAD: peerPath('libfaketime'),
       FAKETIME_TIMESTAMP_FILE: clock,
       FAKETIME_NO_CACHE: '1',
       DONT_FAKE_MONOTONIC: '1',

@@ -9,7 +9,7 @@ import { PROGRAMS } from './support/agent.ts';
 import { TemporaryFolder } from './support/folder.ts';
 import { parseObject } from './support/json.ts';
 import { flatten } from './support/otlp-json.ts';
-import { peer } from './support/peers.ts';
+import { peerPath } from '../../scripts/peers.ts';
 import { RunningProcess } from './support/process.ts';
 import { fixture } from './support/recordings.ts';
 
@@ -77,7 +77,7 @@ describe('the agent, its queue on a disk that', () => {
     const files = ['cursor', ...Array.from({ length: RECORDS }, (_, index) => `${String(index + 1).padStart(12, '0')}.otlp`)];
     const paths = files.flatMap((name) => ['-P', join(queue, name)]);
     const { totals: arrived, stderr } = await deliverThrough(queue, [
-      peer('strace'),
+      peerPath('strace'),
       '-f',
       '-qqq',
       '-o',

@@ -7,7 +7,7 @@ import { AgentProcess, projectRoot } from './support/agent.ts';
 import { TemporaryFolder } from './support/folder.ts';
 import { asObject, asObjects, asText } from './support/json.ts';
 import type { JsonObject } from './support/json.ts';
-import { peer } from './support/peers.ts';
+import { peerPath } from '../../scripts/peers.ts';
 
 const unit = join(projectRoot, 'deploy/systemd/neuron-otel.service');
 const manifest = join(projectRoot, 'deploy/kubernetes/daemonset.yaml');
@@ -18,7 +18,7 @@ const MAX_EXPOSURE = 20;
 describe('the systemd unit', () => {
   it('is rated as hardened by systemd itself', () => {
     const args = ['security', '--offline=yes', '--no-pager', `--threshold=${MAX_EXPOSURE}`, unit];
-    const rating = spawnSync(peer('systemd-analyze'), args, { encoding: 'utf8' });
+    const rating = spawnSync(peerPath('systemd-analyze'), args, { encoding: 'utf8' });
     expect(rating.stdout).toMatch(/Overall exposure level for neuron-otel\.service: \d/);
     expect(rating.status).toBe(0);
   });

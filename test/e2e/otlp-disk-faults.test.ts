@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MisbehavingOtlpServer } from '../support/misbehaving-otlp-server.ts';
 import { decodePoints } from '../support/otlp-decode.ts';
 import { Producer } from './support/otlp-producer.ts';
-import { peer } from './support/peers.ts';
+import { peerPath } from '../../scripts/peers.ts';
 
 const PERIODS = 60;
 const POINTS = 20;
@@ -32,7 +32,7 @@ async function produceUnder(inject: string) {
   // Only calls on the queue's own files fail.
   const paths = files.flatMap((name) => ['-P', join(queue, name)]);
   const trace = join(directory, 'trace');
-  const strace = [peer('strace'), '-f', '-qqq', '-o', trace, ...paths, '-e', inject];
+  const strace = [peerPath('strace'), '-f', '-qqq', '-o', trace, ...paths, '-e', inject];
   const child = new Producer(
     {
       destinations: [{ id: 'otlp', endpoint: server.url, compression: 'none', timeoutMs: 2000, queue: { directory: queue } }],

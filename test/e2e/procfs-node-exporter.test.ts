@@ -4,7 +4,7 @@ import { CPU_MODES } from '../../sources/procfs/cpu-stat.ts';
 import { createProcfsSource } from '../../sources/procfs/source.ts';
 import { systemHost } from '../../src/host.ts';
 import type { GroupData, MetricGroup } from '../../src/report.ts';
-import { peer } from './support/peers.ts';
+import { peerPath } from '../../scripts/peers.ts';
 import { freePort } from './support/ports.ts';
 import { RunningProcess } from './support/process.ts';
 
@@ -108,7 +108,7 @@ async function startNodeExporter(): Promise<{ readonly url: string; readonly sto
   const port = await freePort();
   const collectors = ['cpu', 'meminfo', 'stat'].map((name) => `--collector.${name}`);
   const args = [`--web.listen-address=127.0.0.1:${port}`, '--collector.disable-defaults', ...collectors, '--log.level=error'];
-  const child = new RunningProcess('node_exporter', peer('node-exporter'), args);
+  const child = new RunningProcess('node_exporter', peerPath('node-exporter'), args);
   const url = `http://127.0.0.1:${port}/metrics`;
   await child.until('it answers', async () => ((await fetch(url)).ok ? true : undefined));
   return { url, stop: () => child[Symbol.asyncDispose]() };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { AgentProcess, PROGRAMS } from './support/agent.ts';
 import { TemporaryFolder } from './support/folder.ts';
-import { peer } from './support/peers.ts';
+import { peerPath } from '../../scripts/peers.ts';
 import { freePort } from './support/ports.ts';
 import { RunningProcess } from './support/process.ts';
 
@@ -26,7 +26,7 @@ const ARGUMENTS = ['--source', '-', '--exporter', 'prometheus', '--web.systemd-s
 
 function activated(addresses: readonly (number | string)[], program: keyof typeof PROGRAMS): RunningProcess {
   const args = ['-c', ACTIVATE, addresses.join(','), process.execPath, PROGRAMS[program], ...ARGUMENTS];
-  return new RunningProcess('neuron-otel', peer('python'), args);
+  return new RunningProcess('neuron-otel', peerPath('python'), args);
 }
 
 describe('--web.systemd-socket', () => {

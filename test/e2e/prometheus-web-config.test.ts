@@ -6,7 +6,7 @@ import { get, startEndpoint } from '../exporters/prometheus/support/endpoint.ts'
 import { WEB_CONFIG_CASES, certificateText } from '../support/web-configs.ts';
 import type { WebConfigCase } from '../support/web-configs.ts';
 import { TemporaryFolder } from './support/folder.ts';
-import { peer } from './support/peers.ts';
+import { peerPath } from '../../scripts/peers.ts';
 import { freePort } from './support/ports.ts';
 import { RunningProcess } from './support/process.ts';
 
@@ -80,7 +80,7 @@ async function ourBehaviour(file: string): Promise<Behaviour> {
 async function behaviourOf(program: 'exporter-toolkit' | 'node-exporter', file: string): Promise<Behaviour> {
   const port = await freePort();
   const only = program === 'node-exporter' ? ['--collector.disable-defaults', '--collector.time'] : [];
-  const server = new RunningProcess(program, peer(program), [
+  const server = new RunningProcess(program, peerPath(program), [
     `--web.listen-address=127.0.0.1:${port}`,
     `--web.config.file=${file}`,
     ...only,

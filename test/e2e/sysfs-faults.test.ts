@@ -6,7 +6,7 @@ import { deviceRoot } from '../sources/sysfs/support.ts';
 import { unpackArchive } from '../support/sysfs-archive.ts';
 import { PROGRAMS } from './support/agent.ts';
 import { TemporaryFolder } from './support/folder.ts';
-import { peer } from './support/peers.ts';
+import { peerPath } from '../../scripts/peers.ts';
 import { freePort } from './support/ports.ts';
 import { RunningProcess } from './support/process.ts';
 
@@ -61,7 +61,7 @@ function errors(device: number, memory: string, type: string): RegExp {
 
 /** strace as the grandchild of the agent: whoever started the agent ends it as usual. */
 function strace(trace: string, path: string, inject: string): readonly string[] {
-  return [peer('strace'), '-D', '-f', '-qqq', '-o', trace, '-P', path, '-e', inject];
+  return [peerPath('strace'), '-D', '-f', '-qqq', '-o', trace, '-P', path, '-e', inject];
 }
 
 describe('one file that fails', () => {

@@ -5,7 +5,7 @@ import { TemporaryFolder } from './folder.ts';
 import { parseObject } from './json.ts';
 import { flatten } from './otlp-json.ts';
 import type { FlatPoint } from './otlp-json.ts';
-import { peer } from './peers.ts';
+import { peerPath } from '../../../scripts/peers.ts';
 import { freePort } from './ports.ts';
 import { RunningProcess } from './process.ts';
 
@@ -22,7 +22,7 @@ export class Collector {
     this.httpEndpoint = `http://127.0.0.1:${ports.http}`;
     this.grpcEndpoint = `http://127.0.0.1:${ports.grpc}`;
     writeFileSync(folder.file('config.json'), JSON.stringify(collectorConfig(ports, folder.file('received.json'))));
-    this.process = new RunningProcess('collector', peer('collector'), ['--config', `file:${folder.file('config.json')}`]);
+    this.process = new RunningProcess('collector', peerPath('collector'), ['--config', `file:${folder.file('config.json')}`]);
   }
 
   static async start(): Promise<Collector> {

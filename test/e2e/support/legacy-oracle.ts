@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { projectRoot } from './agent.ts';
 import { parseObject } from './json.ts';
-import { peer } from './peers.ts';
+import { peerPath } from '../../../scripts/peers.ts';
 
 /** The legacy page after one record, in both text formats. */
 export interface LegacyPage {
@@ -34,7 +34,11 @@ export function withoutTimes(page: string): string {
 
 function run(args: readonly string[], lines: readonly string[]): readonly string[] {
   const input = lines.map((line) => `${line}\n`).join('');
-  const { status, stdout, stderr, error } = spawnSync(peer('python'), [ORACLE, ...args], { input, encoding: 'utf8', maxBuffer: 1 << 29 });
+  const { status, stdout, stderr, error } = spawnSync(peerPath('python'), [ORACLE, ...args], {
+    input,
+    encoding: 'utf8',
+    maxBuffer: 1 << 29,
+  });
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(stderr.trim().split('\n').slice(-5).join('\n'));
   return stdout.split('\n').slice(0, -1);

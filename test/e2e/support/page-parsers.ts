@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { parseObject } from './json.ts';
 import type { JsonObject } from './json.ts';
-import { peer } from './peers.ts';
+import { peerPath } from '../../../scripts/peers.ts';
 
 /** A series as a parser of the ecosystem read it. */
 export interface ParsedSample {
@@ -11,7 +11,7 @@ export interface ParsedSample {
 
 /** What a current Prometheus makes of a page; throws with its complaint when it would refuse it. */
 export function parseAsPrometheus(page: Uint8Array | string, contentType: string): readonly JsonObject[] {
-  return run(peer('prometheus-parser'), [contentType], page).map((line) => parseObject(line));
+  return run(peerPath('prometheus-parser'), [contentType], page).map((line) => parseObject(line));
 }
 
 /** The series among them, the name under `__name__`. */
@@ -33,7 +33,7 @@ for family in (openmetrics if sys.argv[1] == 'openmetrics' else text)(page):
 
 /** What Python's prometheus_client makes of a page. */
 export function parseAsPython(page: string, format: 'text' | 'openmetrics'): readonly ParsedSample[] {
-  return run(peer('python'), ['-c', PYTHON, format], page)
+  return run(peerPath('python'), ['-c', PYTHON, format], page)
     .map((line) => parseObject(line))
     .map(({ name, labels, value }) => ({ labels: { __name__: String(name), ...stringsOf(labels) }, value: numberOf(String(value)) }));
 }

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { eventually } from './eventually.ts';
 import { TemporaryFolder } from './folder.ts';
 import { asObject, asObjects, asArray } from './json.ts';
-import { peer } from './peers.ts';
+import { peerPath } from '../../../scripts/peers.ts';
 import { freePort } from './ports.ts';
 import { RunningProcess } from './process.ts';
 
@@ -38,7 +38,7 @@ export class Prometheus {
       })),
     };
     writeFileSync(folder.file('prometheus.yml'), JSON.stringify(config));
-    this.process = new RunningProcess('prometheus', peer('prometheus'), [
+    this.process = new RunningProcess('prometheus', peerPath('prometheus'), [
       `--config.file=${folder.file('prometheus.yml')}`,
       `--storage.tsdb.path=${folder.file('data')}`,
       `--web.listen-address=127.0.0.1:${port}`,
@@ -90,7 +90,7 @@ export class Prometheus {
 
 /** What `promtool check metrics` says about a page; empty when it has nothing to say. */
 export function promtoolComplaints(page: string): string {
-  const result = spawnSync(peer('promtool'), ['check', 'metrics'], { input: page, encoding: 'utf8' });
+  const result = spawnSync(peerPath('promtool'), ['check', 'metrics'], { input: page, encoding: 'utf8' });
   const complaints = `${result.stdout}${result.stderr}`.trim();
   return result.status === 0 ? complaints : `exit ${result.status}: ${complaints}`;
 }
