@@ -2,7 +2,7 @@
  * Encoding 10,000 data points into one OTLP request: the agent's encoders beside the serializers of the OpenTelemetry SDK,
  * interleaved. Between two rounds only values and times change, as between two collections of living series.
  */
-import type { Attributes, HrTime } from '@opentelemetry/api';
+import type { Attributes } from '@opentelemetry/api';
 import { ValueType } from '@opentelemetry/api';
 import { JsonMetricsSerializer, ProtobufMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import { resourceFromAttributes } from '@opentelemetry/resources';
@@ -12,7 +12,8 @@ import { JsonEncoder } from '../exporters/otlp/json.ts';
 import { planRequests } from '../exporters/otlp/plan.ts';
 import type { WireFormat } from '../exporters/otlp/plan.ts';
 import { ProtobufEncoder } from '../exporters/otlp/protobuf.ts';
-import type { LivePoint } from '../src/series.ts';
+import { NumberPoint } from '../src/series.ts';
+import type { SampleTime } from '../src/series.ts';
 import { closingLine, describeSummary, summarize } from './statistics.ts';
 
 const METRICS = 40;
@@ -27,12 +28,13 @@ interface Contender {
 }
 
 export function run(): void {
-  const { resource, points } = livingSeries();
+  const living = livingSeries();
+  const { resource } = living;
   const protobuf = { ours: contender('ours protobuf', ownEncoder(new ProtobufEncoder())), peer: stockProtobuf() };
   const json = { ours: contender('ours JSON', ownEncoder(new JsonEncoder())), peer: stockJson() };
   const contenders = [protobuf.ours, protobuf.peer, json.ours, json.peer];
   for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round += 1) {
-    advance(points, round);
+    advance(living, round);
     for (const one of contenders) {
       const startedMs = performance.now();
       one.encode(resource);
@@ -80,19 +82,26 @@ function compared(measure: string, { ours, peer }: { readonly ours: Contender; r
   });
 }
 
+interface LivingSeries {
+  readonly resource: ResourceMetrics;
+  readonly points: readonly NumberPoint[];
+  readonly sampled: SampleTime;
+}
+
 /** Half gauges, half counters, each point with five attributes of its own, about 160 bytes of protobuf. */
-function livingSeries(): { readonly resource: ResourceMetrics; readonly points: readonly LivePoint<number>[] } {
-  const points: LivePoint<number>[] = [];
+function livingSeries(): LivingSeries {
+  const points: NumberPoint[] = [];
+  const sampled: SampleTime = { endTime: [1_795_000_000, 0] };
   const metrics = Array.from({ length: METRICS }, (_, metric) => {
-    const own = Array.from({ length: POINTS_PER_METRIC }, (_unused, index) => livePoint(metric, index));
+    const own = Array.from({ length: POINTS_PER_METRIC }, (_unused, index) => livePoint(metric, index, sampled));
     points.push(...own);
     return metricData(metric, own);
   });
   const resource = resourceFromAttributes({ 'host.name': 'bench', 'service.name': 'neuron-otel' });
-  return { resource: { resource, scopeMetrics: [{ scope: { name: 'bench', version: '0.1.0' }, metrics }] }, points };
+  return { resource: { resource, scopeMetrics: [{ scope: { name: 'bench', version: '0.1.0' }, metrics }] }, points, sampled };
 }
 
-function livePoint(metric: number, index: number): LivePoint<number> {
+function livePoint(metric: number, index: number, sampled: SampleTime): NumberPoint {
   const attributes: Attributes = Object.freeze({
     'neuron.device.index': index % 16,
     'neuron.core.index': index % 128,
@@ -100,10 +109,10 @@ function livePoint(metric: number, index: number): LivePoint<number> {
     'neuron.memory.location': index % 2 === 0 ? 'device' : 'host',
     'process.pid': 40_000 + index + metric,
   });
-  return { attributes, startTime: [1_795_000_000, 0], endTime: [1_795_000_000, 0], value: 0 };
+  return new NumberPoint(attributes, [1_795_000_000, 0], sampled);
 }
 
-function metricData(index: number, dataPoints: LivePoint<number>[]): MetricData {
+function metricData(index: number, dataPoints: NumberPoint[]): MetricData {
   const isGauge = index % 2 === 0;
   const base = {
     descriptor: {
@@ -118,10 +127,9 @@ function metricData(index: number, dataPoints: LivePoint<number>[]): MetricData 
   return isGauge ? { ...base, dataPointType: DataPointType.GAUGE } : { ...base, dataPointType: DataPointType.SUM, isMonotonic: true };
 }
 
-function advance(points: readonly LivePoint<number>[], round: number): void {
-  const endTime: HrTime = [1_795_000_000 + round, 123_456_789];
+function advance({ points, sampled }: LivingSeries, round: number): void {
+  sampled.endTime = [1_795_000_000 + round, 123_456_789];
   for (const [index, point] of points.entries()) {
-    point.endTime = endTime;
     point.value = Math.floor(index / POINTS_PER_METRIC) % 2 === 0 ? Math.sin(index + round) : index * 1000 + round;
   }
 }

@@ -4,12 +4,11 @@ import { AgentError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import { definitionOf, inUnit } from './metric-table.ts';
 import type { AttributeSchema, AttributesOf, MetricDefinition } from './metric-table.ts';
-import { PercentileHistogram } from './percentile-histogram.ts';
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
 import type { Recorder } from './receiver.ts';
 import type { MetricGroup } from './report.ts';
-import { MetricSeries, hrTimeFromMs, msFromHrTime } from './series.ts';
-import type { Series } from './series.ts';
+import { HistogramPoint, MetricSeries, NumberPoint, hrTimeFromMs, msFromHrTime } from './series.ts';
+import type { AttributeValues, SampleTime, Series } from './series.ts';
 
 /** What one cycle of one group left behind. */
 export interface CycleResult {
@@ -46,8 +45,11 @@ export class GroupSeries implements Recorder {
   readonly #metrics = new Map<MetricDefinition, MetricSeries>();
   readonly #scopeMetrics: ScopeMetrics;
   readonly #allScopeMetrics: ScopeMetrics;
+  #last: MetricSeries | undefined;
   #cycle = 0;
-  #endTime: HrTime = [0, 0];
+  /** Shared by all points of the group. */
+  readonly #sampled: SampleTime = { endTime: [0, 0] };
+  #sampledBefore: HrTime = [0, 0];
   #tallyStart: HrTime = [0, 0];
   #points = 0;
   #overLimit = 0;
@@ -80,8 +82,9 @@ export class GroupSeries implements Recorder {
     this.#overLimit = 0;
     this.#failures = [];
     // A wall clock that was set back must not send a series back in time.
-    const sampledAtMs = Math.max(time.sampledAtMs, msFromHrTime(this.#endTime));
-    this.#endTime = hrTimeFromMs(sampledAtMs);
+    this.#sampledBefore = this.#sampled.endTime;
+    const sampledAtMs = Math.max(time.sampledAtMs, msFromHrTime(this.#sampledBefore));
+    this.#sampled.endTime = hrTimeFromMs(sampledAtMs);
     this.#tallyStart = hrTimeFromMs(Math.min(time.talliesSinceMs, sampledAtMs));
     try {
       record(this);
@@ -105,23 +108,23 @@ export class GroupSeries implements Recorder {
 
   set<A extends AttributeSchema>(metric: MetricDefinition<A>, value: number, attributes: AttributesOf<A>): void {
     const scaled = inUnit(metric, value);
-    if (!this.#accepts(metric, scaled, false)) return;
-    const point = this.#point(metric, attributes);
-    if (point !== undefined) point.value = scaled;
+    const series = this.#accepting(metric, scaled, false);
+    const point = series && this.#point(series, attributes);
+    if (point instanceof NumberPoint) point.value = scaled;
   }
 
   add<A extends AttributeSchema>(metric: MetricDefinition<A>, tally: number, attributes: AttributesOf<A>): void {
     const scaled = inUnit(metric, tally);
-    if (!this.#accepts(metric, scaled, true)) return;
-    const point = this.#point(metric, attributes);
-    if (point !== undefined && typeof point.value === 'number') point.value += scaled;
+    const series = this.#accepting(metric, scaled, true);
+    const point = series && this.#point(series, attributes);
+    if (point instanceof NumberPoint) point.value += scaled;
   }
 
   total<A extends AttributeSchema>(metric: MetricDefinition<A>, total: number, attributes: AttributesOf<A>, startTimeMs?: number): void {
     const scaled = inUnit(metric, total);
-    if (!this.#accepts(metric, scaled, true)) return;
-    const point = this.#point(metric, attributes, startTimeMs, (before) => scaled < before);
-    if (point !== undefined) point.value = scaled;
+    const series = this.#accepting(metric, scaled, true);
+    const point = series && this.#point(series, attributes, scaled, startTimeMs);
+    if (point instanceof NumberPoint) point.value = scaled;
   }
 
   distribution<A extends AttributeSchema>(
@@ -129,9 +132,9 @@ export class GroupSeries implements Recorder {
     period: PercentileHistogramInput,
     attributes: AttributesOf<A>,
   ): void {
-    if (!this.#options.isEnabled(metric)) return;
-    const point = this.#point(metric, attributes);
-    if (!(point?.value instanceof PercentileHistogram)) return;
+    const series = this.#metricSeries(metric);
+    const point = series.isEnabled ? this.#point(series, attributes) : undefined;
+    if (!(point instanceof HistogramPoint)) return;
     const refused = point.value.add(period);
     if (refused !== undefined) this.fail('source_malformed', `${metric.name}: ${refused}`);
   }
@@ -144,27 +147,23 @@ export class GroupSeries implements Recorder {
     this.#failures.push(new AgentError(code, this.group, message));
   }
 
-  #accepts(metric: MetricDefinition, value: number, counts: boolean): boolean {
-    if (!this.#options.isEnabled(metric)) return false;
+  /** The series of the metric when it may have this value. */
+  #accepting(metric: MetricDefinition, value: number, counts: boolean): MetricSeries | undefined {
+    const series = this.#metricSeries(metric);
+    if (!series.isEnabled) return undefined;
     if (!Number.isFinite(value)) return this.#refuse(metric, 'is not finite');
     if (counts && value < 0) return this.#refuse(metric, 'is negative');
     if (metric.valueType === 'int' && !Number.isSafeInteger(value)) return this.#refuse(metric, 'is not a safe integer');
-    return true;
+    return series;
   }
 
-  #refuse(metric: MetricDefinition, reason: string): false {
+  #refuse(metric: MetricDefinition, reason: string): undefined {
     this.fail('source_malformed', `${metric.name}: value ${reason}`);
-    return false;
+    return undefined;
   }
 
-  /** Finds or makes the point, stamps it and makes it part of this cycle; undefined when it has no place. */
-  #point(
-    metric: MetricDefinition,
-    attributes: Readonly<Record<string, string | number | undefined>>,
-    startTimeMs?: number,
-    isReset?: (before: number) => boolean,
-  ): Series['point'] | undefined {
-    const metricSeries = this.#metricSeries(metric);
+  /** Finds or makes the point and makes it part of this cycle; undefined when it has no place. A lower total than before is a reset. */
+  #point(metricSeries: MetricSeries, attributes: AttributeValues, total?: number, startTimeMs?: number): Series['point'] | undefined {
     let series = metricSeries.find(attributes);
     if (series === undefined) {
       if (!this.#options.mayGrow()) {
@@ -173,30 +172,32 @@ export class GroupSeries implements Recorder {
       }
       series = metricSeries.create(attributes, startTimeMs === undefined ? this.#tallyStart : hrTimeFromMs(startTimeMs));
     } else if (series.seenInCycle === this.#cycle) {
-      this.fail('internal', `${metric.name}: two points of one cycle have the same attributes`);
+      this.fail('internal', `${metricSeries.definition.name}: two points of one cycle have the same attributes`);
       return undefined;
-    } else if (typeof series.point.value === 'number' && isReset?.(series.point.value) === true) {
+    } else if (total !== undefined && series.point instanceof NumberPoint && total < series.point.value) {
       // The reset happened at some time after the previous sample.
-      series.point.startTime = series.point.endTime;
+      series.point.startTime = series.point.sampled === this.#sampled ? this.#sampledBefore : series.point.endTime;
     }
-    series.point.endTime = this.#endTime;
     metricSeries.see(series, this.#cycle);
     this.#points += 1;
     return series.point;
   }
 
+  /** Receivers record row after row: mostly it is the one of the last call. */
   #metricSeries(metric: MetricDefinition): MetricSeries {
+    if (this.#last?.definition === metric) return this.#last;
     let metricSeries = this.#metrics.get(metric);
     if (metricSeries === undefined) {
-      metricSeries = new MetricSeries(metric);
+      metricSeries = new MetricSeries(metric, { isEnabled: this.#options.isEnabled(metric), sampled: this.#sampled });
       this.#metrics.set(metric, metricSeries);
     }
+    this.#last = metricSeries;
     return metricSeries;
   }
 
   #sweep(): void {
     let changed = !this.live;
-    for (const metric of this.#metrics.values()) changed = metric.sweep() || changed;
+    for (const metric of this.#metrics.values()) changed = metric.sweep(this.#cycle, this.#sampledBefore) || changed;
     if (!changed) return;
     const metrics: MetricData[] = [];
     for (const metric of this.#metrics.values()) if (metric.data.dataPoints.length > 0) metrics.push(metric.data);

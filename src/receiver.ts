@@ -5,6 +5,7 @@ import type { GroupReading, HostFacts, MetricGroup } from './report.ts';
 
 /**
  * Takes the points of one reading. Values are in the source's unit: the row's scale is applied here.
+ * Attributes are read at once and not kept: one object may serve many points.
  * A value that is not finite, or not an integer where the row says int, or negative where it counts, is refused and counted.
  */
 export interface Recorder {

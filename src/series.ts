@@ -4,12 +4,38 @@ import type { MetricData } from '@opentelemetry/sdk-metrics';
 import type { MetricDefinition } from './metric-table.ts';
 import { PercentileHistogram } from './percentile-histogram.ts';
 
-/** A data point that lives as long as its series: attributes never change identity, so encoders can cache by them. */
-export interface LivePoint<T> {
-  attributes: Attributes;
-  startTime: HrTime;
+/** When the points that share it were sampled last. The time itself is never changed, only replaced. */
+export interface SampleTime {
   endTime: HrTime;
-  value: T;
+}
+
+/**
+ * A data point that lives as long as its series: attributes never change identity, so encoders can cache by them. Points of one cycle
+ * share their time, so that a cycle moves one time, not thousands.
+ */
+abstract class LivePoint {
+  readonly attributes: Attributes;
+  startTime: HrTime;
+  sampled: SampleTime;
+
+  constructor(attributes: Attributes, startTime: HrTime, sampled: SampleTime) {
+    this.attributes = attributes;
+    this.startTime = startTime;
+    this.sampled = sampled;
+  }
+
+  get endTime(): HrTime {
+    return this.sampled.endTime;
+  }
+}
+
+/** A class of its own: V8 then keeps the number inside the point, and setting it allocates nothing. */
+export class NumberPoint extends LivePoint {
+  value = 0;
+}
+
+export class HistogramPoint extends LivePoint {
+  readonly value = new PercentileHistogram();
 }
 
 /** Attribute values as a receiver hands them over. */
@@ -19,7 +45,7 @@ export type AttributeValues = Readonly<Record<string, string | number | undefine
 export interface Series {
   /** In the order of the row's attribute names. */
   readonly values: readonly (string | number | undefined)[];
-  readonly point: LivePoint<number> | LivePoint<PercentileHistogram>;
+  readonly point: NumberPoint | HistogramPoint;
   /** Cycle of its group in which it was last recorded. */
   seenInCycle: number;
 }
@@ -30,16 +56,23 @@ export const MAX_ATTRIBUTE_LENGTH = 1024;
 /** All series of one metric in one group of one entity. Counters keep their totals while they are not seen; gauges do not. */
 export class MetricSeries {
   readonly definition: MetricDefinition;
+  /** The configuration does not leave it out. */
+  readonly isEnabled: boolean;
   /** What the SDK's readers and exporters see; `dataPoints` holds exactly the series of the last cycle. */
   readonly data: MetricData;
+  readonly #sampled: SampleTime;
   readonly #series = new Map<string, Series>();
-  #seen: Series[] = [];
-  /** `#seen` of the last cycle. */
+  /** Series of the last cycle in their order; those before `#seenCount` were seen in this one, unless it has an order of its own. */
   #order: Series[] = [];
+  #ownOrder: Series[] | undefined;
+  #seenCount = 0;
   #changed = false;
 
-  constructor(definition: MetricDefinition) {
+  /** `sampled` is the time of the group's cycles. */
+  constructor(definition: MetricDefinition, options: { readonly isEnabled: boolean; readonly sampled: SampleTime }) {
     this.definition = definition;
+    this.isEnabled = options.isEnabled;
+    this.#sampled = options.sampled;
     this.data = emptyMetricData(definition);
   }
 
@@ -49,7 +82,7 @@ export class MetricSeries {
 
   /** The series with these attributes. Receivers record in the same order each cycle, so it is mostly the next one of the last cycle. */
   find(attributes: AttributeValues): Series | undefined {
-    const next = this.#order[this.#seen.length];
+    const next = this.#order[this.#seenCount];
     return next !== undefined && this.#matches(next, attributes) ? next : this.#series.get(this.#key(attributes));
   }
 
@@ -60,15 +93,8 @@ export class MetricSeries {
       const value = values[index];
       if (value !== undefined) own[name] = value;
     }
-    const times = { startTime, endTime: startTime };
-    const series: Series = {
-      values,
-      point:
-        this.definition.instrument === 'histogram'
-          ? { attributes: Object.freeze(own), ...times, value: new PercentileHistogram() }
-          : { attributes: Object.freeze(own), ...times, value: 0 },
-      seenInCycle: -1,
-    };
+    const Point = this.definition.instrument === 'histogram' ? HistogramPoint : NumberPoint;
+    const series: Series = { values, point: new Point(Object.freeze(own), startTime, this.#sampled), seenInCycle: -1 };
     this.#series.set(this.#key(attributes), series);
     return series;
   }
@@ -89,38 +115,62 @@ export class MetricSeries {
 
   /** Marks a series as part of this cycle. */
   see(series: Series, cycle: number): void {
-    if (series.seenInCycle !== cycle - 1) this.#changed = true;
+    if (series.seenInCycle !== cycle - 1) {
+      this.#changed = true;
+      series.point.sampled = this.#sampled;
+    }
     series.seenInCycle = cycle;
-    this.#seen.push(series);
+    if (this.#ownOrder === undefined && this.#order[this.#seenCount] !== series) this.#ownOrder = this.#order.slice(0, this.#seenCount);
+    this.#ownOrder?.push(series);
+    this.#seenCount += 1;
   }
 
-  /** Ends a cycle: points of series that were not seen leave the data. Returns true when the set of points changed. */
-  sweep(): boolean {
-    const changed = this.#changed || this.#seen.length !== this.data.dataPoints.length;
+  /**
+   * Ends a cycle: points of series that were not seen leave the data, and keep the time they were sampled at last. Returns true
+   * when the set of points changed.
+   */
+  sweep(cycle: number, sampledBefore: HrTime): boolean {
+    this.#order = this.#ownOrder ?? this.#order;
+    this.#order.length = this.#seenCount;
+    const changed = this.#changed || this.#order.length !== this.data.dataPoints.length;
     if (changed) {
       // The SDK types arrays of four point types; all points of one metric have the type its row says.
       const points = this.data.dataPoints as unknown[];
       points.length = 0;
-      for (const series of this.#seen) points.push(series.point);
-      if (!keepsTotals(this.definition)) this.#forgetUnseen();
+      for (const series of this.#order) points.push(series.point);
+      this.#dismiss(cycle, sampledBefore);
     }
-    this.#order = this.#seen;
-    this.#seen = [];
-    this.#changed = false;
+    this.#beginCycle();
     return changed;
   }
 
   /** Takes every point out of the data; totals stay. */
   hide(): void {
     this.data.dataPoints.length = 0;
-    for (const series of this.#series.values()) series.seenInCycle = -1;
+    const sampled = { endTime: this.#sampled.endTime };
+    for (const series of this.#series.values()) {
+      if (series.point.sampled === this.#sampled) series.point.sampled = sampled;
+      series.seenInCycle = -1;
+    }
     this.#order = [];
+    this.#beginCycle();
     if (!keepsTotals(this.definition)) this.#series.clear();
   }
 
-  #forgetUnseen(): void {
-    const seen = new Set(this.#seen);
-    for (const [key, series] of this.#series) if (!seen.has(series)) this.#series.delete(key);
+  #beginCycle(): void {
+    this.#ownOrder = undefined;
+    this.#seenCount = 0;
+    this.#changed = false;
+  }
+
+  #dismiss(cycle: number, sampledBefore: HrTime): void {
+    const keeps = keepsTotals(this.definition);
+    const sampled = { endTime: sampledBefore };
+    for (const [key, series] of this.#series) {
+      if (series.seenInCycle === cycle) continue;
+      if (!keeps) this.#series.delete(key);
+      else if (series.point.sampled === this.#sampled) series.point.sampled = sampled;
+    }
   }
 }
 

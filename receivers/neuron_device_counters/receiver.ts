@@ -1,4 +1,3 @@
-import type { AttributesOf } from '../../src/metric-table.ts';
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
 import type { DeviceCore, DeviceCounters, DeviceHealth, GroupReading, NeuronDeviceCounters, NumberMap } from '../../src/report.ts';
 import { indexOf } from '../core-index.ts';
@@ -49,7 +48,11 @@ function recordDevice(
 
 const POWER_STATISTICS = ['min', 'max', 'avg'] as const;
 const HEALTH_REASONS = ['components', 'device_unreachable', 'heartbeat_stalled', 'unreadable', 'not_reported'] as const;
-const HW_STATES = { healthy: 'ok', unhealthy: 'failed', unknown: 'unknown' } as const;
+const STATES = [
+  ['healthy', 'ok'],
+  ['unhealthy', 'failed'],
+  ['unknown', 'unknown'],
+] as const;
 
 /** The parts that firmware of 2026 knows (driver source, 2.30); it may come to know more. */
 const COMPONENTS = [
@@ -67,17 +70,19 @@ const COMPONENTS = [
 
 function recordHealth(device: DeviceCounters, health: DeviceHealth, driverVersion: string | undefined, recorder: Recorder): void {
   const index = device.neuron_device_index;
-  for (const [state, hwState] of Object.entries(HW_STATES)) {
-    recorder.set(metrics.status, state === health.state ? 1 : 0, {
-      'hw.id': `neuron${index}`,
-      'hw.type': 'npu',
-      'hw.state': hwState,
-      'hw.model': device.device_facts?.name,
-      'hw.serial_number': device.device_facts?.serial_number,
-      'hw.firmware_version': device.device_facts?.firmware_build,
-      'hw.driver_version': driverVersion,
-      'neuron.device.index': index,
-    });
+  const inState = {
+    'hw.id': `neuron${index}`,
+    'hw.type': 'npu' as const,
+    'hw.state': 'unknown' as (typeof STATES)[number][1],
+    'hw.model': device.device_facts?.name,
+    'hw.serial_number': device.device_facts?.serial_number,
+    'hw.firmware_version': device.device_facts?.firmware_build,
+    'hw.driver_version': driverVersion,
+    'neuron.device.index': index,
+  };
+  for (const [state, hwState] of STATES) {
+    inState['hw.state'] = hwState;
+    recorder.set(metrics.status, state === health.state ? 1 : 0, inState);
   }
   for (const reason of HEALTH_REASONS)
     recorder.set(metrics.healthReasons, reason === health.reason ? 1 : 0, {
@@ -85,7 +90,8 @@ function recordHealth(device: DeviceCounters, health: DeviceHealth, driverVersio
       'neuron.device.health.reason': reason,
     });
   if (health.state !== 'healthy' && health.reason !== 'components') return;
-  for (const component of new Set([...COMPONENTS, ...health.unhealthy_components])) {
+  const components = health.unhealthy_components.length === 0 ? COMPONENTS : new Set([...COMPONENTS, ...health.unhealthy_components]);
+  for (const component of components) {
     const isUnhealthy = health.unhealthy_components.includes(component) ? 1 : 0;
     recorder.set(metrics.componentFaults, isUnhealthy, { 'neuron.device.index': index, 'neuron.device.component': component });
   }
@@ -99,19 +105,23 @@ function recordCore(device: DeviceCounters, index: string, core: DeviceCore, rec
   const coreIndex = deviceIndex * coresPerDevice + inDevice;
   const attributes = { 'neuron.device.index': deviceIndex, 'neuron.physical_core.index': coreIndex };
   const since = context.bootTimeMs;
-  // Written out, not spread: of these there are thousands in each cycle.
-  const ofKind = (category: string): AttributesOf<(typeof metrics.memory)['attributes']> => ({
-    'neuron.device.index': deviceIndex,
-    'neuron.physical_core.index': coreIndex,
-    'neuron.memory.category': category,
+  // Of these there are thousands in each cycle: one object serves them all.
+  const ofKind = { ...attributes, 'neuron.memory.category': '' };
+  eachOf(core.memory, (kind, bytes) => {
+    ofKind['neuron.memory.category'] = kind;
+    recorder.set(metrics.memory, bytes, ofKind);
   });
-  eachOf(core.memory, (category, bytes) => recorder.set(metrics.memory, bytes, ofKind(category)));
-  eachOf(core.memory_peak, (category, bytes) => recorder.set(metrics.memoryPeak, bytes, ofKind(category)));
+  eachOf(core.memory_peak, (kind, bytes) => {
+    ofKind['neuron.memory.category'] = kind;
+    recorder.set(metrics.memoryPeak, bytes, ofKind);
+  });
   if (context.ratesAreMeaningful && core.utilization !== undefined) recorder.set(metrics.utilization, core.utilization, attributes);
   if (context.ratesAreMeaningful && core.flops !== undefined) recorder.set(metrics.flops, core.flops, attributes);
-  eachOf(core.executions, (outcome, total) =>
-    recorder.total(metrics.executions, total, { ...attributes, 'neuron.execution.outcome': outcome }, since),
-  );
+  const ofOutcome = { ...attributes, 'neuron.execution.outcome': '' };
+  eachOf(core.executions, (outcome, total) => {
+    ofOutcome['neuron.execution.outcome'] = outcome;
+    recorder.total(metrics.executions, total, ofOutcome, since);
+  });
   eachOf(core.events, (type, total) => recorder.total(metrics.events, total, { ...attributes, 'neuron.core.event.type': type }, since));
   if (core.model_loads !== undefined) recorder.total(metrics.modelLoads, core.model_loads, attributes, since);
   if (core.reset_requests !== undefined) recorder.total(metrics.resetRequests, core.reset_requests, attributes, since);

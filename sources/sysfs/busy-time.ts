@@ -39,15 +39,16 @@ export interface CoreTotals {
 
 export interface CoreRates {
   /** Percent of the interval. */
-  readonly utilization?: number;
+  readonly utilization?: number | undefined;
   /** FLOP/s. */
-  readonly flops?: number;
+  readonly flops?: number | undefined;
 }
 
 /** Rates of one core between two readings of its totals. A total that fell begins anew and gives no rate. */
 export class CoreActivity {
   readonly #unit: TimeUnitTest;
-  #before: (CoreTotals & { readonly atMs: number }) | undefined;
+  #before: CoreTotals | undefined;
+  #beforeMs = 0;
   #backlogMs = 0;
 
   constructor(unit: TimeUnitTest) {
@@ -56,15 +57,13 @@ export class CoreActivity {
 
   next(totals: CoreTotals, atMs: number): CoreRates {
     const before = this.#before;
-    this.#before = { ...totals, atMs };
-    if (before === undefined || atMs <= before.atMs) return {};
-    const elapsedMs = atMs - before.atMs;
+    const elapsedMs = atMs - this.#beforeMs;
+    this.#before = totals;
+    this.#beforeMs = atMs;
+    if (before === undefined || elapsedMs <= 0) return {};
     const flops = difference(before.flops, totals.flops);
     const utilization = this.#utilization(before, totals, elapsedMs);
-    return {
-      ...(flops !== undefined && { flops: (flops * 1000) / elapsedMs }),
-      ...(utilization !== undefined && { utilization }),
-    };
+    return { flops: flops === undefined ? undefined : (flops * 1000) / elapsedMs, utilization };
   }
 
   /**

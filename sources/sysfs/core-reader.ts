@@ -16,34 +16,30 @@ export interface CoreReading {
   readonly monotonicMs: number;
 }
 
-/** Reads one core. */
+/** Reads one core. Written out, not spread: there are more than a hundred in each cycle. */
 export function readCore(sweep: Sweep, { nodes, activity, detail, countersAreLive, monotonicMs }: CoreReading): DeviceCore {
   const { memory, status, other } = nodes;
+  const core: { -readonly [Member in keyof DeviceCore]: DeviceCore[Member] } = {};
   const usage = readMemory(sweep, memory);
+  if (usage !== undefined) core.memory = usage;
   const peaks = detail.peaks ? sweep.counts(memory.peaks) : undefined;
+  if (peaks !== undefined) core.memory_peak = peaks;
   const events = detail.events ? sweep.counts(status) : undefined;
   const executions = countersAreLive ? readExecutions(sweep, nodes, events) : undefined;
+  if (countersAreLive) {
+    const busyTime = sweep.wide(other.get('nc_time_in_use'));
+    const flopCount = sweep.wide(other.get('flop_count'));
+    const { flops, utilization } = activity.next({ busyTime, flops: flopCount, completions: executions?.['completed'] }, monotonicMs);
+    if (flops !== undefined) core.flops = flops;
+    if (utilization !== undefined) core.utilization = utilization;
+  }
+  if (executions !== undefined) core.executions = executions;
+  if (events !== undefined) core.events = events;
   const modelLoads = sweep.count(other.get('model_load_count'));
+  if (modelLoads !== undefined) core.model_loads = modelLoads;
   const resetRequests = sweep.count(other.get('reset_req_count'));
-  const rates = countersAreLive
-    ? activity.next(
-        {
-          busyTime: sweep.wide(other.get('nc_time_in_use')),
-          flops: sweep.wide(other.get('flop_count')),
-          completions: executions?.['completed'],
-        },
-        monotonicMs,
-      )
-    : undefined;
-  return {
-    ...(usage !== undefined && { memory: usage }),
-    ...(peaks !== undefined && { memory_peak: peaks }),
-    ...rates,
-    ...(executions !== undefined && { executions }),
-    ...(events !== undefined && { events }),
-    ...(modelLoads !== undefined && { model_loads: modelLoads }),
-    ...(resetRequests !== undefined && { reset_requests: resetRequests }),
-  };
+  if (resetRequests !== undefined) core.reset_requests = resetRequests;
+  return core;
 }
 
 /** Bytes by kind. Drivers without a kind for the rest (before 2.17) state it only in the total over all kinds. */

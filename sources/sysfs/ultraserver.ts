@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoName } from '../../src/file-error.ts';
 
@@ -22,7 +22,9 @@ const ATTRIBUTES = [
 export function readUltraserver(sysRoot: string): Readonly<Record<string, string>> | undefined {
   const found: Record<string, string> = {};
   for (const name of ATTRIBUTES) {
-    const value = readAttribute(join(sysRoot, 'class', 'neuron_device', name));
+    const path = join(sysRoot, 'class', 'neuron_device', name);
+    // Most hosts have none of them, and an error that is thrown costs more than all else here.
+    const value = existsSync(path) ? readAttribute(path) : undefined;
     if (value !== undefined) found[name] = value;
   }
   return Object.keys(found).length > 0 ? found : undefined;

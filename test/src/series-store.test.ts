@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SUSPENDED_ENTITY_RETENTION_MS } from '../../src/series-store.ts';
+import type { SeriesStore } from '../../src/series-store.ts';
 import { MAX_ATTRIBUTE_LENGTH } from '../../src/series.ts';
 import { HOST, T0_MS, TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
 
@@ -105,6 +106,46 @@ describe('SeriesStore', () => {
       [30, 2],
       [40, 2],
     ]);
+  });
+
+  it.each([
+    ['left out of three cycles', (store: SeriesStore) => [2, 3, 4].forEach((second) => store.apply(cycle(second), () => {}))],
+    [
+      'left out while a neighbour went on',
+      (store: SeriesStore) =>
+        [2, 3, 4].forEach((second) =>
+          store.apply(cycle(second), (recorder) => recorder.total(executions, second, { outcome: 'timed_out' }, T0_MS)),
+        ),
+    ],
+    ['hidden with its group', (store: SeriesStore) => store.hide('neuroncore_counters')],
+  ])('a counter %s that comes back lower began anew after the sample it was last seen in', (_name, leaveOut) => {
+    const store = testStore();
+    const record = (second: number, total: number): void => {
+      store.apply(cycle(second), (recorder) => recorder.total(executions, total, { outcome: 'completed' }, T0_MS));
+    };
+    record(1, 100);
+    leaveOut(store);
+    record(5, 30);
+    expect(flatten(store.collect())).toEqual([
+      { metric: 'test.executions', attributes: { outcome: 'completed' }, value: 30, startSecond: 1, endSecond: 5 },
+    ]);
+    record(6, 31);
+    expect(flatten(store.collect()).map(({ value, startSecond, endSecond }) => [value, startSecond, endSecond])).toEqual([[31, 1, 6]]);
+  });
+
+  it('shows each cycle in the order of the cycle before while the same series come, in a new one when they do not', () => {
+    const store = testStore();
+    const record = (second: number, cores: readonly number[]): readonly unknown[] => {
+      store.apply(cycle(second), (recorder) => {
+        for (const core of cores) recorder.set(utilization, second + core, { core });
+      });
+      return flatten(store.collect()).map(({ attributes, value }) => [attributes['core'], value]);
+    };
+    expect(record(10, [0, 1, 2])).toEqual([0, 1, 2].map((core) => [core, (10 + core) / 100]));
+    expect(record(20, [2, 0, 1])).toEqual([0, 1, 2].map((core) => [core, (20 + core) / 100]));
+    expect(record(30, [2, 0])).toEqual([2, 0].map((core) => [core, (30 + core) / 100]));
+    expect(record(40, [2, 0, 1, 3])).toEqual([2, 0, 1, 3].map((core) => [core, (40 + core) / 100]));
+    expect(record(50, [])).toEqual([]);
   });
 
   it.each([

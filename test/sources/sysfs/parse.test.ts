@@ -43,6 +43,16 @@ describe('a number', () => {
     '1\0\n',
   ])('is not %j', (text) => expect(decimal(text)).toBeUndefined());
 
+  it('around 2^53 keeps its value, with zeros in front too, and is a bigint from there on', () => {
+    const zeros = fc.integer({ min: 0, max: 8 }).map((count) => '0'.repeat(count));
+    fc.assert(
+      fc.property(fc.bigInt({ min: 10n ** 14n, max: 10n ** 17n }), zeros, (value, front) => {
+        const expected = value < 2n ** 53n ? Number(value) : value;
+        expect(decimal(`${front}${value}\n`)).toBe(expected);
+      }),
+    );
+  });
+
   it('of 64 bits keeps its value', () => {
     fc.assert(fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (value) => BigInt(decimal(`${value}\n`) ?? -1) === value));
   });
