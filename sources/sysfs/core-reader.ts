@@ -9,6 +9,8 @@ const UNCATEGORIZED = 'uncategorized';
 
 export interface CoreReading {
   readonly nodes: CoreNodes;
+  /** The last reading of the same nodes. */
+  readonly before: DeviceCore | undefined;
   readonly activity: CoreActivity;
   readonly detail: SysfsDetail;
   /** The driver updates the datastore's counters while applications run, not only when they end. */
@@ -17,14 +19,14 @@ export interface CoreReading {
 }
 
 /** Reads one core. Written out, not spread: there are more than a hundred in each cycle. */
-export function readCore(sweep: Sweep, { nodes, activity, detail, countersAreLive, monotonicMs }: CoreReading): DeviceCore {
+export function readCore(sweep: Sweep, { nodes, before, activity, detail, countersAreLive, monotonicMs }: CoreReading): DeviceCore {
   const { memory, status, other } = nodes;
   const core: { -readonly [Member in keyof DeviceCore]: DeviceCore[Member] } = {};
-  const usage = readMemory(sweep, memory);
+  const usage = readMemory(sweep, memory, before?.memory);
   if (usage !== undefined) core.memory = usage;
-  const peaks = detail.peaks ? sweep.counts(memory.peaks) : undefined;
+  const peaks = detail.peaks ? sweep.counts(memory.peaks, before?.memory_peak) : undefined;
   if (peaks !== undefined) core.memory_peak = peaks;
-  const events = detail.events ? sweep.counts(status) : undefined;
+  const events = detail.events ? sweep.counts(status, before?.events) : undefined;
   const executions = countersAreLive ? readExecutions(sweep, nodes, events) : undefined;
   if (countersAreLive) {
     const busyTime = sweep.wide(other.get('nc_time_in_use'));
@@ -43,9 +45,9 @@ export function readCore(sweep: Sweep, { nodes, activity, detail, countersAreLiv
 }
 
 /** Bytes by kind. Drivers without a kind for the rest (before 2.17) state it only in the total over all kinds. */
-export function readMemory(sweep: Sweep, memory: MemoryNodes): NumberMap | undefined {
+export function readMemory(sweep: Sweep, memory: MemoryNodes, before: NumberMap | undefined): NumberMap | undefined {
+  if (memory.all === undefined || memory.kinds.has(UNCATEGORIZED)) return sweep.counts(memory.kinds, before);
   const kinds = sweep.counts(memory.kinds);
-  if (memory.all === undefined || memory.kinds.has(UNCATEGORIZED)) return kinds;
   const all = sweep.count(memory.all);
   if (all === undefined) return kinds;
   let rest = all;

@@ -62,6 +62,8 @@ export class DeviceReader {
   #inode: number | undefined;
   #recheckAtMs = -Infinity;
   #recheckMs = FIRST_RECHECK_MS;
+  /** The last reading of the nodes of this inventory. */
+  #before: DeviceCounters | undefined;
   #facts: DeviceFacts = {};
   #factsAtMs = -Infinity;
   #coreArchitecture: string | undefined;
@@ -148,6 +150,7 @@ export class DeviceReader {
     const files = findFiles(this.directory);
     this.#treeHash = hashOf(files);
     this.#inventory = takeInventory(files, this.#options.detail);
+    this.#before = undefined;
     this.#factsAtMs = -Infinity;
     this.#recheckAtMs = -Infinity;
     this.#recheckMs = FIRST_RECHECK_MS;
@@ -168,12 +171,12 @@ export class DeviceReader {
     this.refreshFacts(monotonicMs);
     if (power !== undefined && this.#power.isDue(monotonicMs)) this.#readPower(sweep, monotonicMs);
     const health = this.#readHealth(sweep, monotonicMs);
-    const hostUsage = readMemory(sweep, hostMemory);
-    const hostPeaks = this.#options.detail.peaks ? sweep.counts(hostMemory.peaks) : undefined;
+    const hostUsage = readMemory(sweep, hostMemory, this.#before?.device_host_memory);
+    const hostPeaks = this.#options.detail.peaks ? sweep.counts(hostMemory.peaks, this.#before?.device_host_memory_peak) : undefined;
     const sample = this.#power.current(monotonicMs);
     const cores = this.#readCores(sweep, countersAreLive, monotonicMs);
     const resetFailures = this.#readResetFailures(sweep);
-    return {
+    const counters: DeviceCounters = {
       neuron_device_index: this.directory.index,
       ...(Object.keys(this.#facts).length > 0 && { device_facts: this.#facts }),
       device_health: health,
@@ -183,6 +186,8 @@ export class DeviceReader {
       ...(resetFailures !== undefined && { device_reset_failures: resetFailures }),
       ...(this.#inventory.cores.size > 0 && { device_cores: cores }),
     };
+    this.#before = counters;
+    return counters;
   }
 
   #readPower(sweep: Sweep, monotonicMs: number): void {
@@ -229,7 +234,8 @@ export class DeviceReader {
         activity = new CoreActivity(this.#options.unit);
         this.#activities.set(index, activity);
       }
-      cores[index] = readCore(sweep, { nodes, activity, detail: this.#options.detail, countersAreLive, monotonicMs });
+      const before = this.#before?.device_cores?.[index];
+      cores[index] = readCore(sweep, { nodes, before, activity, detail: this.#options.detail, countersAreLive, monotonicMs });
     }
     return cores;
   }

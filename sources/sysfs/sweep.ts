@@ -1,6 +1,7 @@
 import { AgentError } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { errnoName, fileErrorCode } from '../../src/file-error.ts';
+import type { NumberMap } from '../../src/report.ts';
 import type { SourceFailure } from '../../src/source.ts';
 import { parseDecimalLine } from './decimal.ts';
 import type { NamedFiles } from './inventory.ts';
@@ -20,6 +21,8 @@ export class Sweep {
   readonly #device: string;
   readonly #group: SysfsGroup;
   readonly #failed = new Map<ErrorCode, AgentError>();
+  /** Of the files that are being read. */
+  readonly #values: (number | undefined)[] = [];
 
   /** Failures are those of `group`. */
   constructor(reader: NodeReader, deviceIndex: number, group: SysfsGroup) {
@@ -63,12 +66,18 @@ export class Sweep {
     }
   }
 
-  /** Counters by name; undefined when there is none. */
-  counts(files: NamedFiles): Record<string, number> | undefined {
+  /** Counters by name; undefined when there is none. `before` itself, what the same files said last, when they say it again. */
+  counts(files: NamedFiles, before?: NumberMap): NumberMap | undefined {
+    const values = this.#values;
+    values.length = 0;
+    for (const file of files.values()) values.push(this.count(file));
+    if (before !== undefined && saysTheSame(before, files, values)) return before;
     let counts: Record<string, number> | undefined;
-    for (const [name, file] of files) {
-      const value = this.count(file);
+    let index = 0;
+    for (const name of files.keys()) {
+      const value = values[index];
       if (value !== undefined) (counts ??= {})[name] = value;
+      index += 1;
     }
     return counts;
   }
@@ -101,4 +110,13 @@ export class Sweep {
   #relative(file: NodeFile): string {
     return file.path.slice(file.path.indexOf(`/${this.#device}/`) + this.#device.length + 2);
   }
+}
+
+function saysTheSame(before: NumberMap, files: NamedFiles, values: readonly (number | undefined)[]): boolean {
+  let index = 0;
+  for (const name of files.keys()) {
+    if (before[name] !== values[index]) return false;
+    index += 1;
+  }
+  return true;
 }

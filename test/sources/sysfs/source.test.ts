@@ -175,6 +175,44 @@ describe('memory', () => {
     expect([coreOf(batch).memory, deviceOf(batch).device_host_memory]).toEqual([{ new_kind: 6, tensors: 5 }, { tensors: 7 }]);
   });
 
+  it('that stays the same is the same object, and follows whatever changes, is lost and comes back', async () => {
+    await using sysfs = new SysfsTest();
+    const write = (tensors: string, misc: string): void =>
+      sysfs.writeDevice(0, {
+        'neuron_core0/stats/memory_usage/device_mem/tensors/total': tensors,
+        'neuron_core0/stats/memory_usage/device_mem/misc/total': misc,
+      });
+    const read = async () => coreOf(await sysfs.readLater(), 0).memory;
+    write('5\n', '6\n');
+    const first = await read();
+    expect(first).toEqual({ tensors: 5, misc: 6 });
+    expect(await read()).toBe(first);
+    write('5\n', '7\n');
+    expect(await read()).toEqual({ tensors: 5, misc: 7 });
+    write('5\n', 'x\n');
+    expect(await read()).toEqual({ tensors: 5 });
+    expect(await read()).toEqual({ tensors: 5 });
+    write('x\n', 'x\n');
+    expect(await read()).toBeUndefined();
+    write('5\n', '6\n');
+    expect(await read()).toEqual({ tensors: 5, misc: 6 });
+  });
+
+  it('of old drivers is counted anew each time, whatever it was before', async () => {
+    await using sysfs = new SysfsTest();
+    const write = (all: number, tensors: number): void =>
+      sysfs.writeDevice(0, {
+        'neuron_core0/stats/memory_usage/device_mem/total': `${all}\n`,
+        'neuron_core0/stats/memory_usage/device_mem/tensors/total': `${tensors}\n`,
+      });
+    const read = async () => coreOf(await sysfs.readLater(), 0).memory;
+    write(11, 5);
+    expect(await read()).toEqual({ tensors: 5, uncategorized: 6 });
+    expect(await read()).toEqual({ tensors: 5, uncategorized: 6 });
+    write(12, 5);
+    expect(await read()).toEqual({ tensors: 5, uncategorized: 7 });
+  });
+
   it('that the driver does not tell apart is uncategorized', async () => {
     await using sysfs = new SysfsTest();
     sysfs.writeDevice(0, {
