@@ -57,13 +57,19 @@ export class PullCycle {
   }
 
   async #read(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadingBatch | undefined> {
-    const { life, failed } = this.#options;
-    const deadline = AbortSignal.any([life, AbortSignal.timeout(SOURCE_DEADLINE_MS)]);
+    const { clock, life, failed } = this.#options;
+    const call = new AbortController();
+    const giveUp = (): void => call.abort();
+    using _timer = clock.setTimer(giveUp, SOURCE_DEADLINE_MS);
+    life.addEventListener('abort', giveUp, { once: true });
+    if (life.aborted) giveUp();
     try {
-      return await Promise.race([source.read(groups, deadline), rejectOnAbort(deadline, source.id)]);
+      return await Promise.race([source.read(groups, call.signal), rejectOnAbort(call.signal, source.id)]);
     } catch (thrown) {
       if (!life.aborted) failed(AgentError.from(thrown, 'internal', source.id));
       return undefined;
+    } finally {
+      life.removeEventListener('abort', giveUp);
     }
   }
 }
