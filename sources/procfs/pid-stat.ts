@@ -25,11 +25,16 @@ export function parsePidStat(text: string): PidStat | undefined {
   const nameEnd = text.lastIndexOf(')');
   if (nameStart === -1 || nameEnd < nameStart) return undefined;
   const fields = new Fields(text, nameEnd + 2);
-  const [parentPid, flags, userTicks, systemTicks] = [fields.count(4), fields.count(9), fields.count(14), fields.count(15)];
-  const [threadCount, startTicks] = [fields.count(20), fields.count(22)];
+  const parentPid = fields.count(4);
+  const flags = fields.count(9);
+  const userTicks = fields.count(14);
+  const systemTicks = fields.count(15);
+  const threadCount = fields.count(20);
+  const startTicks = fields.count(22);
   if (parentPid === undefined || flags === undefined || threadCount === undefined) return undefined;
   if (userTicks === undefined || systemTicks === undefined || startTicks === undefined) return undefined;
-  const [virtualBytes, residentPages] = [fields.count(23), fields.count(24)];
+  const virtualBytes = fields.count(23);
+  const residentPages = fields.count(24);
   return {
     command: text.slice(nameStart + 1, nameEnd),
     parentPid,
