@@ -95,7 +95,9 @@ export class Collection {
   }
 
   #identified(reading: AnyGroupReading): AnyGroupReading {
-    return reading.runtime === undefined ? reading : { ...reading, runtime: this.#options.identify(reading.runtime) };
+    if (reading.runtime === undefined) return reading;
+    const runtime = this.#options.identify(reading.runtime);
+    return runtime === reading.runtime ? reading : { ...reading, runtime };
   }
 
   /** Facts first: receivers name devices and pods by them, also in the batch that brings them. */
@@ -120,11 +122,12 @@ export class Collection {
       return;
     }
     if (reading.error !== undefined && reading.error !== '') telemetry.sourceReported(reading.group, reading.error);
-    this.#latest.set(`${reading.group}/${reading.runtime === undefined ? '' : runtimeKey(reading.runtime)}`, reading);
+    const entity = this.#entity(reading.runtime);
+    this.#latest.set(`${reading.group}/${entity.kind === 'host' ? '' : entity.key}`, reading);
     const context = this.#context(reading);
     const result = store.apply(
       {
-        entity: this.#entity(reading.runtime),
+        entity,
         group: reading.group,
         sampledAtMs: batch.sampledAtMs,
         talliesSinceMs: this.#talliesSinceMs(reading, batch.sampledAtMs),
@@ -174,7 +177,10 @@ export class Collection {
 }
 
 function longestPeriodSeconds(batch: ReadingBatch): number {
-  return Math.max(0, ...batch.readings.map((reading) => (isFact(reading.group) ? 0 : (reading.periodSeconds ?? 0))));
+  let longest = 0;
+  for (const { group, periodSeconds } of batch.readings)
+    if (!isFact(group) && periodSeconds !== undefined) longest = Math.max(longest, periodSeconds);
+  return longest;
 }
 
 function isFact(group: MetricGroup): group is keyof HostFacts {

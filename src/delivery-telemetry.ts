@@ -93,9 +93,10 @@ export class DeliveryTelemetry {
 
   #gauge(key: Parameters<SelfInstruments['gauge']>[0], value: (state: DeliveryQueueState) => number): void {
     const { instruments, exporter, queueState } = this.#options;
+    const attributes = { 'neuron.exporter': exporter };
     instruments.gauge(key, () => {
       const state = queueState();
-      return state === undefined ? [] : [[value(state), { 'neuron.exporter': exporter }]];
+      return state === undefined ? [] : [[value(state), attributes]];
     });
   }
 }

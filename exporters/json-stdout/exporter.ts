@@ -5,13 +5,17 @@ import { errnoName } from '../../src/file-error.ts';
 import type { Clock } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
 import type { Report } from '../../src/report-document.ts';
-import { encodeDocument } from './encode.ts';
+import { DocumentEncoder } from './encode.ts';
+import { JsonWriter } from './json-writer.ts';
 
 /** Bytes that may wait for a slow reader. One line may be as large as the limit on lines of the stream. */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
+/** A buffer larger than this is not kept for the next line. */
+const MAX_KEPT_BYTES = 1024 * 1024;
 const LF = Buffer.from('\n');
+const [LF_CODE = 0] = LF;
 
-/** Where lines go: `process.stdout`, or any writable stream. */
+/** Where lines go: `process.stdout`, or any stream that has used the bytes of a chunk when it calls back: then they are written over. */
 export interface LineOutput {
   write(chunk: Uint8Array, callback: (error?: Error | null) => void): boolean;
   on(event: 'error', listener: (error: Error) => void): unknown;
@@ -42,7 +46,11 @@ export class JsonStdoutExporter implements ReportExporter {
   readonly id = 'json_stdout';
   readonly #options: JsonStdoutOptions;
   readonly #maxPendingBytes: number;
+  readonly #encoder = new DocumentEncoder();
   readonly #closed = Promise.withResolvers<OutputEnd>();
+  #writer = new JsonWriter();
+  /** The output has not used the bytes in the writer yet. */
+  #isWriterBusy = false;
   #pendingBytes = 0;
   #isDisposed = false;
   #isDropping = false;
@@ -74,16 +82,13 @@ export class JsonStdoutExporter implements ReportExporter {
       this.#drop('closed', new AgentError('export_permanent', this.id, 'the exporter was disposed'));
       return;
     }
-    const line = report.line === undefined ? this.#encode(report) : Buffer.concat([report.line.bytes, LF]);
-    if (line === undefined) return;
-    if (this.#pendingBytes > 0 && this.#pendingBytes + line.length > this.#maxPendingBytes) {
-      if (!this.#isDropping)
-        this.#options.logger.warn({ pendingBytes: this.#pendingBytes }, 'stdout is read too slowly, reports are dropped');
-      this.#isDropping = true;
-      this.#drop('full', new AgentError('export_retryable', this.id, 'stdout is read too slowly'));
+    if (report.line !== undefined) {
+      this.#offer(Buffer.concat([report.line.bytes, LF]), false);
       return;
     }
-    this.#write(line);
+    const isKept = !this.#isWriterBusy;
+    const line = this.#encode(report, isKept);
+    if (line !== undefined) this.#offer(line, isKept);
   }
 
   /** Waits until everything was taken by the reader, but no longer than `deadlineMs`. */
@@ -99,20 +104,39 @@ export class JsonStdoutExporter implements ReportExporter {
     return Promise.resolve();
   }
 
-  #encode(report: Report): Buffer | undefined {
+  /** The line in the kept buffer, or in one of its own that is no larger than it must be: many may have to wait. */
+  #encode({ document }: Report, isKept: boolean): Buffer | undefined {
+    const writer = isKept ? this.#writer : new JsonWriter();
+    writer.clear();
     try {
-      return Buffer.from(`${encodeDocument(report.document)}\n`, 'utf8');
+      this.#encoder.encode(document, writer);
     } catch (thrown) {
       this.#drop('unencodable', AgentError.from(thrown, 'internal', this.id));
       return undefined;
     }
+    writer.byte(LF_CODE);
+    return isKept ? writer.bytes : Buffer.from(writer.bytes);
   }
 
-  #write(line: Buffer): void {
+  #offer(line: Buffer, isKept: boolean): void {
+    if (this.#pendingBytes === 0 || this.#pendingBytes + line.length <= this.#maxPendingBytes) {
+      this.#write(line, isKept);
+      return;
+    }
+    if (!this.#isDropping)
+      this.#options.logger.warn({ pendingBytes: this.#pendingBytes }, 'stdout is read too slowly, reports are dropped');
+    this.#isDropping = true;
+    this.#drop('full', new AgentError('export_retryable', this.id, 'stdout is read too slowly'));
+  }
+
+  #write(line: Buffer, isKept: boolean): void {
     this.#pendingBytes += line.length;
+    if (isKept) this.#isWriterBusy = true;
     this.#options.output.write(line, (error) => {
       this.#pendingBytes -= line.length;
-      if (error === undefined || error === null) {
+      const isWritten = error === undefined || error === null;
+      if (isKept) this.#release(isWritten);
+      if (isWritten) {
         this.#options.onWritten?.();
       } else {
         this.#drop('closed', AgentError.from(error, 'export_permanent', this.id));
@@ -120,6 +144,12 @@ export class JsonStdoutExporter implements ReportExporter {
       }
       if (this.#pendingBytes === 0) this.#onDrained();
     });
+  }
+
+  /** A stream that failed may still hold the bytes, and a line that was unusually long needs no buffer for ever. */
+  #release(isWritten: boolean): void {
+    if (!isWritten || this.#writer.capacity > MAX_KEPT_BYTES) this.#writer = new JsonWriter();
+    this.#isWriterBusy = false;
   }
 
   #onDrained(): void {

@@ -10,6 +10,7 @@ import type {
   MetricGroup,
   NeuronHardwareInfo,
   NeuronK8sInfo,
+  NumberMap,
   PodPlacement,
   RuntimeRef,
   SubgraphMemory,
@@ -31,7 +32,9 @@ export function documentFromReadings(readings: Iterable<AnyGroupReading>, runtim
     const data = groupMembers(reading);
     if (reading.runtime !== undefined) {
       const key = runtimeKey(reading.runtime);
-      reports.set(key, { ...reports.get(key), [reading.group]: data });
+      const report = reports.get(key);
+      if (report === undefined) reports.set(key, { [reading.group]: data });
+      else report[reading.group] = data;
     } else if (isFact(reading.group)) {
       facts[reading.group] = data;
     } else {
@@ -141,8 +144,13 @@ function subgraph(graph: SubgraphMemory): JsonObject {
 
 /** `nc_v3` is the only spelling of physical cores that is documented. */
 function coreCounters({ neuroncore_utilization, flops, effective_flops, physical_cores }: CoreCounters): JsonObject {
-  const v3d = mapEntries(physical_cores, (index, percent) => [`nc_v3.${index}`, { neuroncore_utilization: percent }]);
-  return { neuroncore_utilization, flops, effective_flops, v3d };
+  return { neuroncore_utilization, flops, effective_flops, v3d: physical_cores && physicalCores(physical_cores) };
+}
+
+function physicalCores(percents: NumberMap): JsonObject {
+  const cores: Record<string, JsonObject> = {};
+  for (const index of Object.keys(percents)) cores[`nc_v3.${index}`] = { neuroncore_utilization: percents[index] };
+  return cores;
 }
 
 function memoryInfo({ memory_total_bytes, memory_used_bytes, swap_total_bytes, swap_used_bytes }: MemoryInfo): JsonObject {
@@ -187,13 +195,13 @@ function placement({ pod_name, namespace, container_names }: PodPlacement): Json
   return { pod_name, namespace, container_name: container_names };
 }
 
+/** Keys are indexes, and the stream's reader lets no `__proto__` through: a plain assignment is safe. */
 function mapValues<T>(map: Readonly<Record<string, T>> | undefined, convert: (value: T) => JsonObject): JsonObject | undefined {
-  return mapEntries(map, (key, value) => [key, convert(value)]);
-}
-
-function mapEntries<T>(
-  map: Readonly<Record<string, T>> | undefined,
-  convert: (key: string, value: T) => readonly [string, JsonObject],
-): JsonObject | undefined {
-  return map && Object.fromEntries(Object.entries(map).map(([key, value]) => convert(key, value)));
+  if (map === undefined) return undefined;
+  const values: Record<string, JsonObject> = {};
+  for (const key of Object.keys(map)) {
+    const value = map[key];
+    if (value !== undefined) values[key] = convert(value);
+  }
+  return values;
 }

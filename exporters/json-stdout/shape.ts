@@ -8,19 +8,20 @@ export type Shape =
   | { readonly kind: 'map'; readonly of: Shape }
   | { readonly kind: 'struct'; readonly members: ReadonlyMap<string, Shape>; readonly rank: ReadonlyMap<string, number> };
 
-const value: Shape = { kind: 'value' };
+/** Whatever stands where no document tells what to expect. */
+export const ANY: Shape = { kind: 'value' };
 
 function list(of: Shape): Shape {
   return { kind: 'list', of };
 }
 
-function map(of: Shape = value): Shape {
+function map(of: Shape = ANY): Shape {
   return { kind: 'map', of };
 }
 
 /** Members as names of plain values, or as pairs of a name and a shape, in order. */
 function struct(...members: readonly (string | readonly [string, Shape])[]): Extract<Shape, { readonly kind: 'struct' }> {
-  const pairs = members.map((member) => (typeof member === 'string' ? ([member, value] as const) : member));
+  const pairs = members.map((member) => (typeof member === 'string' ? ([member, ANY] as const) : member));
   return { kind: 'struct', members: new Map(pairs), rank: new Map(pairs.map(([name], index) => [name, index])) };
 }
 

@@ -6,7 +6,7 @@ import { parsePidStat } from '../procfs/pid-stat.ts';
 import type { PidStat } from '../procfs/pid-stat.ts';
 import { parseCgroup } from './cgroup.ts';
 import { parseEnvironment } from './environment.ts';
-import { readLink, readText } from './proc-files.ts';
+import { readLink, readShortText, readText } from './proc-files.ts';
 
 /** Who a process is. Pid and start time together name one process for the life of the host. */
 export interface ProcessIdentity extends RuntimeRef {
@@ -16,15 +16,14 @@ export interface ProcessIdentity extends RuntimeRef {
   readonly logicalCoreConfig?: number;
 }
 
-/** A kernel bounds these by pages, a workload does not. */
-const MAX_STAT_BYTES = 4096;
+/** What a workload can make as long as it likes. */
 const MAX_CGROUP_BYTES = 64 * 1024;
 const MAX_ENVIRONMENT_BYTES = 1024 * 1024;
 const MAX_NAME_LENGTH = 255;
 
 /** `/proc/<pid>/stat` now; undefined when there is no such process. */
 export function readPidStat(host: Pick<Host, 'procRoot'>, pid: number): PidStat | undefined {
-  const text = readText(join(host.procRoot, String(pid), 'stat'), MAX_STAT_BYTES);
+  const text = readShortText(`${host.procRoot}/${pid}/stat`);
   return text.is === 'seen' ? parsePidStat(text.value) : undefined;
 }
 

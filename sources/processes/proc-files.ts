@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 import { errnoName } from '../../src/file-error.ts';
 
 const CHUNK_BYTES = 64 * 1024;
@@ -14,6 +14,11 @@ export function readText(path: string, maxBytes: number): Looked<string> {
     return true;
   });
   return read.is === 'seen' ? { is: 'seen', value: Buffer.concat(chunks).toString('utf8') } : read;
+}
+
+/** A whole file that the kernel keeps short. Read many times a second: Node does this in one step, without a buffer. */
+export function readShortText(path: string): Looked<string> {
+  return look(() => readFileSync(path, 'utf8'));
 }
 
 /** Whether a text that has no line end in it stands in the first `maxBytes` of a file of lines. */

@@ -10,14 +10,14 @@ import { parseCpuStat } from './cpu-stat.ts';
  * The kernel moves `btime` when somebody sets the clock. Process identities build on it: read it once and keep it.
  */
 export function bootTimeMs(host: Host): number | undefined {
-  let text: string;
+  let content: Buffer;
   try {
-    text = readFileSync(join(host.procRoot, 'stat'), 'latin1');
+    content = readFileSync(join(host.procRoot, 'stat'));
   } catch (thrown) {
     if (errnoName(thrown) === undefined) throw thrown;
     return undefined;
   }
-  const seconds = parseCpuStat(text).bootTimeSeconds;
+  const seconds = parseCpuStat(content).bootTimeSeconds;
   return seconds === undefined ? undefined : seconds * 1000;
 }
 

@@ -1,4 +1,4 @@
-import { parseCount } from './counts.ts';
+import { countAt } from './counts.ts';
 
 /** Modes of one CPU line of `/proc/stat`, in its order, spelled as neuron-monitor spells them. `steal` is beyond neuron-monitor. */
 export const CPU_MODES = ['user', 'nice', 'system', 'idle', 'io_wait', 'irq', 'soft_irq', 'steal'] as const;
@@ -23,29 +23,29 @@ export interface CpuStat {
   readonly malformedLines: number;
 }
 
+interface Found {
+  readonly cpus: Map<number, CpuTicks>;
+  all?: CpuTicks;
+  contextSwitches?: number | undefined;
+  bootTimeSeconds?: number | undefined;
+}
+
+const LF = 0x0a;
+const SPACE = 0x20;
+const CPU = Buffer.from('cpu');
+const CONTEXT_SWITCHES = Buffer.from('ctxt');
+const BOOT_TIME = Buffer.from('btime');
+
 /** Parses `/proc/stat`, proc(5). A bad line costs that line; a last line without its line end was cut off and is not used. */
-export function parseCpuStat(text: string): CpuStat {
-  const cpus = new Map<number, CpuTicks>();
-  let all: CpuTicks | undefined;
-  let contextSwitches: number | undefined;
-  let bootTimeSeconds: number | undefined;
+export function parseCpuStat(content: Uint8Array): CpuStat {
+  const found: Found = { cpus: new Map() };
   let malformedLines = 0;
-  for (const line of completeLines(text)) {
-    const [key, first] = line.split(' ', 2);
-    if (key === 'ctxt') {
-      contextSwitches = parseCount(first);
-      if (contextSwitches === undefined) malformedLines += 1;
-    } else if (key === 'btime') {
-      bootTimeSeconds = parseCount(first);
-      if (bootTimeSeconds === undefined) malformedLines += 1;
-    } else if (key?.startsWith('cpu') === true) {
-      const ticks = parseTicks(line);
-      const cpu = key === 'cpu' ? 'all' : parseCount(key.slice(3));
-      if (ticks === undefined || cpu === undefined) malformedLines += 1;
-      else if (cpu === 'all') all = ticks;
-      else cpus.set(cpu, ticks);
-    }
+  const length = content.lastIndexOf(LF) + 1;
+  for (let start = 0, end = 0; start < length; start = end + 1) {
+    end = content.indexOf(LF, start);
+    if (!takeLine(content, start, end, found)) malformedLines += 1;
   }
+  const { cpus, all, contextSwitches, bootTimeSeconds } = found;
   return {
     cpus,
     malformedLines,
@@ -55,18 +55,62 @@ export function parseCpuStat(text: string): CpuStat {
   };
 }
 
-function completeLines(text: string): readonly string[] {
-  const end = text.lastIndexOf('\n');
-  return end === -1 ? [] : text.slice(0, end).split('\n');
+/** False for a line that should have been understood and was not. */
+function takeLine(content: Uint8Array, start: number, end: number, found: Found): boolean {
+  const keyEnd = fieldEnd(content, start, end);
+  if (begins(content, start, keyEnd, CPU)) return takeCpu(content, start + CPU.length, keyEnd, end, found);
+  if (isField(content, start, keyEnd, CONTEXT_SWITCHES)) {
+    found.contextSwitches = countAt(content, keyEnd + 1, fieldEnd(content, keyEnd + 1, end));
+    return found.contextSwitches !== undefined;
+  }
+  if (isField(content, start, keyEnd, BOOT_TIME)) {
+    found.bootTimeSeconds = countAt(content, keyEnd + 1, fieldEnd(content, keyEnd + 1, end));
+    return found.bootTimeSeconds !== undefined;
+  }
+  return true;
+}
+
+/** Without a number it is the line of all CPUs. */
+function takeCpu(content: Uint8Array, start: number, keyEnd: number, end: number, found: Found): boolean {
+  const ticks = parseTicks(content, keyEnd, end);
+  if (ticks === undefined) return false;
+  if (start === keyEnd) {
+    found.all = ticks;
+    return true;
+  }
+  const cpu = countAt(content, start, keyEnd);
+  if (cpu !== undefined) found.cpus.set(cpu, ticks);
+  return cpu !== undefined;
 }
 
 /** Guest time is part of `user` and `nice` already, so the columns after `steal` are left out. */
-function parseTicks(line: string): CpuTicks | undefined {
-  const ticks: number[] = [];
-  for (const field of line.split(/ +/).slice(1, 1 + CPU_MODES.length)) {
-    const value = parseCount(field);
+function parseTicks(content: Uint8Array, start: number, end: number): CpuTicks | undefined {
+  const ticks = [0, 0, 0, 0, 0, 0, 0, 0];
+  let count = 0;
+  for (let at = start; at < end && count < CPU_MODES.length; count += 1) {
+    while (at < end && content[at] === SPACE) at += 1;
+    const next = fieldEnd(content, at, end);
+    const value = countAt(content, at, next);
     if (value === undefined) return undefined;
-    ticks.push(value);
+    ticks[count] = value;
+    at = next;
   }
-  return ticks.length < MONITOR_MODE_COUNT ? undefined : ticks;
+  ticks.length = count;
+  return count < MONITOR_MODE_COUNT ? undefined : ticks;
+}
+
+function fieldEnd(content: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && content[at] !== SPACE) at += 1;
+  return at;
+}
+
+function begins(content: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
+  if (end - start < name.length) return false;
+  for (let index = 0; index < name.length; index += 1) if (content[start + index] !== name[index]) return false;
+  return true;
+}
+
+function isField(content: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
+  return end - start === name.length && begins(content, start, end, name);
 }

@@ -25,12 +25,20 @@ export function cpuShares(before: CpuTicks, now: CpuTicks): CpuModes | undefined
   if (wasRestarted(before, now)) return undefined;
   const passed = passedTicks(before, now);
   if (passed === 0) return undefined;
-  const shares: Record<string, number> = {};
-  for (let mode = 0; mode < MONITOR_MODE_COUNT; mode += 1) {
-    const name = CPU_MODES[mode];
-    if (name !== undefined) shares[name] = percentOf(increase(before[mode], now[mode]), passed);
-  }
-  return shares;
+  // A literal: two hundred of these a second, and an object that grows member by member is twice as large.
+  return {
+    user: shareOf(0, before, now, passed),
+    nice: shareOf(1, before, now, passed),
+    system: shareOf(2, before, now, passed),
+    idle: shareOf(3, before, now, passed),
+    io_wait: shareOf(4, before, now, passed),
+    irq: shareOf(5, before, now, passed),
+    soft_irq: shareOf(6, before, now, passed),
+  } satisfies Record<Exclude<(typeof CPU_MODES)[number], 'steal'>, number>;
+}
+
+function shareOf(mode: number, before: CpuTicks, now: CpuTicks, passed: number): number {
+  return percentOf(increase(before[mode], now[mode]), passed);
 }
 
 /** 100 × part ÷ whole with two decimals. */
@@ -59,10 +67,9 @@ export class CpuClock {
 }
 
 function wasRestarted(before: CpuTicks, now: CpuTicks): boolean {
-  return before.some((ticks, mode) => {
-    const then = now[mode];
-    return then !== undefined && ticks - then > RESTART_TICKS;
-  });
+  const modes = Math.min(before.length, now.length);
+  for (let mode = 0; mode < modes; mode += 1) if ((before[mode] ?? 0) - (now[mode] ?? 0) > RESTART_TICKS) return true;
+  return false;
 }
 
 function increase(before: number | undefined, now: number | undefined): number {

@@ -19,14 +19,21 @@ export class KeptFile {
     this.path = path;
   }
 
-  /** The whole content. Throws the file system's error, or `source_malformed` when it is too long; the next read opens the file anew. */
-  read(): string {
+  /**
+   * The whole content, valid until the next read. Throws the file system's error, or `source_malformed` when it is too long; the next read
+   * opens the file anew.
+   */
+  read(): Buffer {
     try {
       return this.#read(this.#open());
     } catch (thrown) {
       this.close();
       throw thrown;
     }
+  }
+
+  text(): string {
+    return this.read().toString('latin1');
   }
 
   /** Safe to repeat; a later read opens the file again. */
@@ -44,10 +51,10 @@ export class KeptFile {
     return this.#descriptor;
   }
 
-  #read(descriptor: number): string {
+  #read(descriptor: number): Buffer {
     for (;;) {
       const length = readSync(descriptor, this.#buffer, 0, this.#buffer.length, 0);
-      if (length < this.#buffer.length) return this.#buffer.toString('latin1', 0, length);
+      if (length < this.#buffer.length) return this.#buffer.subarray(0, length);
       if (this.#buffer.length >= MAX_BYTES)
         throw new AgentError('source_malformed', 'procfs', `${this.path}: more than ${MAX_BYTES} bytes`);
       this.#buffer = Buffer.allocUnsafe(this.#buffer.length * 2);

@@ -3,16 +3,25 @@ import { parseCount } from './counts.ts';
 
 const BYTES_PER_KIB = 1024;
 
+/** The kernel writes "kB" and means KiB. A line without its line end was cut off and is not used. */
+const LINES = {
+  total: /^MemTotal: +(\d+) kB\n/m,
+  free: /^MemFree: +(\d+) kB\n/m,
+  available: /^MemAvailable: +(\d+) kB\n/m,
+  swapTotal: /^SwapTotal: +(\d+) kB\n/m,
+  swapFree: /^SwapFree: +(\d+) kB\n/m,
+};
+
 /**
  * Parses `/proc/meminfo`, proc(5), into neuron-monitor's shape. A line that is missing or bad costs the fields that need it.
  * Used is MemTotal − MemFree; see README.md for what speaks for this rule.
  */
 export function parseMemInfo(text: string): MemoryInfo {
-  const total = bytesOf(text, 'MemTotal');
-  const free = bytesOf(text, 'MemFree');
-  const available = bytesOf(text, 'MemAvailable');
-  const swapTotal = bytesOf(text, 'SwapTotal');
-  const swapFree = bytesOf(text, 'SwapFree');
+  const total = bytesOf(text, LINES.total);
+  const free = bytesOf(text, LINES.free);
+  const available = bytesOf(text, LINES.available);
+  const swapTotal = bytesOf(text, LINES.swapTotal);
+  const swapFree = bytesOf(text, LINES.swapFree);
   const used = difference(total, free);
   const swapUsed = difference(swapTotal, swapFree);
   return {
@@ -24,9 +33,8 @@ export function parseMemInfo(text: string): MemoryInfo {
   };
 }
 
-/** The kernel writes "kB" and means KiB. A line without its line end was cut off and is not used. */
-function bytesOf(text: string, name: string): number | undefined {
-  const digits = new RegExp(`^${name}: +(\\d+) kB\\n`, 'm').exec(text)?.[1];
+function bytesOf(text: string, line: RegExp): number | undefined {
+  const digits = line.exec(text)?.[1];
   const kibibytes = parseCount(digits);
   const bytes = kibibytes === undefined ? undefined : kibibytes * BYTES_PER_KIB;
   return Number.isSafeInteger(bytes) ? bytes : undefined;

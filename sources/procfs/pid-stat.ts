@@ -24,14 +24,17 @@ export function parsePidStat(text: string): PidStat | undefined {
   const nameStart = text.indexOf('(');
   const nameEnd = text.lastIndexOf(')');
   if (nameStart === -1 || nameEnd < nameStart) return undefined;
-  const fields = text.slice(nameEnd + 2).split(' ');
-  // proc(5) counts from 1 and its field 3 is the first after the name.
-  const field = (number: number): number | undefined => parseCount(fields[number - 3]?.trimEnd());
-  const [parentPid, flags, threadCount] = [field(4), field(9), field(20)];
-  const [userTicks, systemTicks, startTicks] = [field(14), field(15), field(22)];
+  const fields = new Fields(text, nameEnd + 2);
+  const parentPid = fields.count(4);
+  const flags = fields.count(9);
+  const userTicks = fields.count(14);
+  const systemTicks = fields.count(15);
+  const threadCount = fields.count(20);
+  const startTicks = fields.count(22);
   if (parentPid === undefined || flags === undefined || threadCount === undefined) return undefined;
   if (userTicks === undefined || systemTicks === undefined || startTicks === undefined) return undefined;
-  const [virtualBytes, residentPages] = [field(23), field(24)];
+  const virtualBytes = fields.count(23);
+  const residentPages = fields.count(24);
   return {
     command: text.slice(nameStart + 1, nameEnd),
     parentPid,
@@ -44,4 +47,27 @@ export function parsePidStat(text: string): PidStat | undefined {
     ...(virtualBytes !== undefined && { virtualBytes }),
     ...(residentPages !== undefined && { residentPages }),
   };
+}
+
+/** Numbers after the name, asked for in ascending order: most of the fifty fields are of no use. */
+class Fields {
+  readonly #text: string;
+  /** Where the next field begins, and which one that is: proc(5) counts from 1, and its field 3 is the first after the name. */
+  #at: number;
+  #number = 3;
+
+  constructor(text: string, start: number) {
+    this.#text = text;
+    this.#at = start;
+  }
+
+  count(number: number): number | undefined {
+    for (; this.#number < number; this.#number += 1) this.#at = this.#end() + 1;
+    return parseCount(this.#text.slice(this.#at, this.#end()).trimEnd());
+  }
+
+  #end(): number {
+    const space = this.#text.indexOf(' ', this.#at);
+    return space === -1 ? this.#text.length : space;
+  }
 }

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, normalize } from 'node:path';
 import { AgentError } from '../../src/errors.ts';
 import { errnoName, fileError } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
@@ -36,6 +36,7 @@ class ProcfsSource implements PullSource {
   readonly kind = 'pull';
   readonly id = 'procfs';
   readonly #options: ProcfsOptions;
+  readonly #procRoot: string;
   readonly #bootTimeMs: number | undefined;
   readonly #statFile: KeptFile;
   readonly #memoryFile: KeptFile;
@@ -47,6 +48,7 @@ class ProcfsSource implements PullSource {
   constructor(options: ProcfsOptions) {
     const { host } = options;
     this.#options = options;
+    this.#procRoot = normalize(host.procRoot).replace(/\/$/, '');
     this.#bootTimeMs = bootTimeMs(host);
     this.#statFile = new KeptFile(join(host.procRoot, 'stat'));
     this.#memoryFile = new KeptFile(join(host.procRoot, 'meminfo'));
@@ -93,7 +95,7 @@ class ProcfsSource implements PullSource {
 
   #readMemory(cycle: Cycle, monotonicMs: number): void {
     try {
-      const data = parseMemInfo(this.#memoryFile.read());
+      const data = parseMemInfo(this.#memoryFile.text());
       if (data.memory_total_bytes === undefined || data.memory_used_bytes === undefined)
         cycle.fail('memory_info', new AgentError('source_malformed', this.id, `${this.#memoryFile.path}: no MemTotal or MemFree`));
       const before = this.#memoryReadMs;
@@ -119,10 +121,10 @@ class ProcfsSource implements PullSource {
   }
 
   #readProcess(cycle: Cycle, runtime: RuntimeRef): PidStat | 'ended' | undefined {
-    const path = join(this.#options.host.procRoot, String(runtime.pid), 'stat');
+    const path = `${this.#procRoot}/${runtime.pid}/stat`;
     let text: string;
     try {
-      text = readFileSync(path, 'latin1');
+      text = readFileSync(path, 'utf8');
     } catch (thrown) {
       const errno = errnoName(thrown);
       if ((errno === 'ENOENT' || errno === 'ESRCH') && this.#wasSeen(runtime)) return 'ended';
@@ -158,7 +160,7 @@ class ProcfsSource implements PullSource {
   /** Only uptimes of processes depend on it, and those are left out without it. */
   #uptimeTicks(): number | undefined {
     try {
-      const seconds = /^(\d+(?:\.\d+)?) /.exec(this.#uptimeFile.read())?.[1];
+      const seconds = /^(\d+(?:\.\d+)?) /.exec(this.#uptimeFile.text())?.[1];
       return seconds === undefined ? undefined : Number(seconds) * TICKS_PER_SECOND;
     } catch {
       return undefined;

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
-import { parseCount } from '../../../sources/procfs/counts.ts';
+import { countAt, parseCount } from '../../../sources/procfs/counts.ts';
 import { parseCpuStat } from '../../../sources/procfs/cpu-stat.ts';
+import type { CpuStat } from '../../../sources/procfs/cpu-stat.ts';
 import { CpuClock, cpuShares, percentOf } from '../../../sources/procfs/cpu-usage.ts';
 import { parseMemInfo } from '../../../sources/procfs/mem-info.ts';
 import { parsePageBytes } from '../../../sources/procfs/page-size.ts';
@@ -23,6 +24,20 @@ describe('counts', () => {
     [undefined, undefined],
   ])('%j is %j', (text, expected) => {
     expect(parseCount(text)).toBe(expected);
+    if (text !== undefined) expect(countAt(Buffer.from(`7${text}7`), 1, 1 + text.length)).toBe(expected);
+  });
+
+  test('are the same from bytes as from text', () => {
+    const digits = fc.oneof(
+      fc.maxSafeInteger().map(String),
+      fc.string({ unit: fc.constantFrom('0', '1', '9', '-', ' ') }),
+      fc.bigInt().map(String),
+    );
+    fc.assert(
+      fc.property(digits, (text) => {
+        expect(countAt(Buffer.from(text), 0, text.length)).toBe(parseCount(text));
+      }),
+    );
   });
 });
 
@@ -44,17 +59,75 @@ describe('/proc/stat', () => {
     ['bad context switches and boot', 'ctxt -\nbtime\n', { cpus: new Map(), malformedLines: 2 }],
     ['unknown lines', 'intr 1 2 3\nnew_line x\n', { cpus: new Map(), malformedLines: 0 }],
   ])('%s', (_name, text, expected) => {
-    expect(parseCpuStat(text)).toEqual(expected);
+    expect(parseCpuStat(Buffer.from(text))).toEqual(expected);
+  });
+
+  test('a line is understood exactly when each of its fields is', () => {
+    const word = fc.constantFrom(
+      'cpu',
+      'cpu0',
+      'cpu17',
+      'cpu-1',
+      'cpux',
+      'ctxt',
+      'btime',
+      'intr',
+      '0',
+      '7',
+      '123',
+      '-',
+      '1e3',
+      '9007199254740993',
+      ' ',
+      '',
+    );
+    const lines = fc.array(
+      fc.oneof(
+        fc.array(word, { maxLength: 12 }).map((words) => words.join(' ')),
+        fc.constant('cpu1 1 2 3 4 5 6 7 8 9'),
+      ),
+    );
+    fc.assert(
+      fc.property(lines, fc.boolean(), (given, isCutOff) => {
+        const text = given.join('\n') + (isCutOff ? '' : '\n');
+        expect(parseCpuStat(Buffer.from(text))).toEqual(plainly(text));
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   test('any text at all is survived', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom('cpu', '0', '7', ' ', '\n', 'ctxt', 'btime', '-', '\0') }), (text) => {
-        expect(parseCpuStat(text).malformedLines).toBeGreaterThanOrEqual(0);
+      fc.property(fc.string({ unit: fc.constantFrom('cpu', '0', '7', ' ', '\n', 'ctxt', 'btime', '-', '\0', 'é') }), (text) => {
+        expect(parseCpuStat(Buffer.from(text))).toEqual(plainly(text));
       }),
     );
   });
 });
+
+/** `/proc/stat` as it is documented, without a thought for speed. */
+function plainly(text: string): CpuStat {
+  const stat: { cpus: Map<number, readonly number[]>; malformedLines: number; all?: readonly number[] } & Record<string, unknown> = {
+    cpus: new Map(),
+    malformedLines: 0,
+  };
+  for (const line of text.split('\n').slice(0, -1)) {
+    const [key = '', ...fields] = line.split(' ');
+    if (key === 'ctxt' || key === 'btime') {
+      const name = key === 'ctxt' ? 'contextSwitches' : 'bootTimeSeconds';
+      stat[name] = parseCount(fields[0]);
+      if (stat[name] === undefined) stat.malformedLines += 1;
+    }
+    if (!key.startsWith('cpu')) continue;
+    const ticks = line.split(/ +/).slice(1, 9).map(parseCount);
+    const cpu = key === 'cpu' ? 'all' : parseCount(key.slice(3));
+    const known = ticks.filter((value) => value !== undefined);
+    if (cpu === undefined || known.length < Math.max(7, ticks.length)) stat.malformedLines += 1;
+    else if (cpu === 'all') stat.all = known;
+    else stat.cpus.set(cpu, known);
+  }
+  return stat;
+}
 
 describe('shares', () => {
   // Parts and wholes of published neuron-monitor captures (inf1, trn1) with what it printed.
