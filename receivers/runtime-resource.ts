@@ -5,11 +5,9 @@ import type { RuntimeRef } from '../src/report.ts';
  * of `process` ask; the creation time (ISO 8601) is absent where the host's `/proc` cannot be seen. The tag is the workload's own
  * word and identifies nothing: several processes may carry one, and by default it is the process id inside the container.
  */
-export function runtimeResource(runtime: RuntimeRef): Readonly<Record<string, string | number>> {
-  return {
-    'process.pid': runtime.pid,
-    ...(runtime.startTimeMs === undefined ? {} : { 'process.creation.time': new Date(runtime.startTimeMs).toISOString() }),
-    ...(runtime.tag === '' ? {} : { 'neuron.runtime.tag': runtime.tag }),
-    ...runtime.attributes,
-  };
+export function runtimeResource({ pid, startTimeMs, tag, attributes }: RuntimeRef): Readonly<Record<string, string | number>> {
+  const resource: Record<string, string | number> = { 'process.pid': pid };
+  if (startTimeMs !== undefined) resource['process.creation.time'] = new Date(startTimeMs).toISOString();
+  if (tag !== '') resource['neuron.runtime.tag'] = tag;
+  return Object.assign(resource, attributes);
 }

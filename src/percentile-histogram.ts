@@ -38,14 +38,18 @@ export class PercentileHistogram implements ExponentialHistogram {
    */
   readonly #cumulativeCounts: number[] = Array.from({ length: CLASSIC_BOUNDARIES.length + 1 }, () => 0);
 
+  /** Of the period that is being added. */
+  readonly #samples = new PercentileSamples();
+
   /** Range of everything positive so far, as buckets of the finest scale: it alone decides the scale. */
   #lowest = Number.POSITIVE_INFINITY;
   #highest = Number.NEGATIVE_INFINITY;
 
   /** Adds one period; returns why it was refused, or undefined when it was added. No executions and no percentiles add nothing. */
   add(period: PercentileHistogramInput): string | undefined {
-    const samples = PercentileSamples.of(period);
-    if (samples === undefined || typeof samples === 'string') return samples;
+    const samples = this.#samples;
+    const refused = samples.take(period);
+    if (refused !== undefined || samples.count === 0) return refused;
     if (!Number.isSafeInteger(this.count + samples.count)) return 'the number of executions passes what can be counted';
     this.#addTotals(samples.count, samples.sum(), samples.min, samples.max);
     const zeros = samples.countUpTo(0);
@@ -57,9 +61,11 @@ export class PercentileHistogram implements ExponentialHistogram {
       this.#addPositive(samples, lowest, highest, zeros);
     }
     let upTo = 0;
-    for (const [index, boundary] of CLASSIC_BOUNDARIES.entries()) {
+    let index = 0;
+    for (const boundary of CLASSIC_BOUNDARIES) {
       upTo = Math.max(upTo, samples.countUpTo(boundary));
       this.#addClassic(index, upTo);
+      index += 1;
     }
     this.#addClassic(CLASSIC_BOUNDARIES.length, samples.count);
     return undefined;

@@ -23,20 +23,28 @@ function receive(reading: GroupReading<'memory_used'>, recorder: Recorder, conte
 
 function recordCores(data: MemoryUsed, recorder: Recorder, context: ReceiverContext): void {
   const usedCores: number[] = [];
-  for (const [key, kinds] of Object.entries(data.neuroncore_memory_usage ?? {})) {
+  const usage = data.neuroncore_memory_usage ?? {};
+  for (const key of Object.keys(usage)) {
     const core = indexOf(key, recorder);
-    if (core === undefined) continue;
-    const device = deviceOfCore(core, context.facts);
-    let coreBytes = 0;
-    for (const [category, usedBytes] of Object.entries(kinds)) {
-      // A literal, not a spread: thousands of these points are made at once on the largest hosts.
-      const attributes = { 'neuron.device.index': device, 'neuron.core.index': core, 'neuron.memory.category': category };
-      recorder.set(metrics.coreMemory, usedBytes, attributes);
-      coreBytes += usedBytes;
-    }
-    if (coreBytes > 0) usedCores.push(core);
+    const kinds = usage[key];
+    if (core !== undefined && kinds !== undefined && recordCore(core, kinds, recorder, context) > 0) usedCores.push(core);
   }
   contributePod(recorder, usedCores, context.facts);
+}
+
+/** Returns the bytes of all kinds. */
+function recordCore(core: number, kinds: NumberMap, recorder: Recorder, context: ReceiverContext): number {
+  const device = deviceOfCore(core, context.facts);
+  let coreBytes = 0;
+  // Keys instead of entries, a literal instead of a spread: thousands of these points are made at once on the largest hosts.
+  for (const category of Object.keys(kinds)) {
+    const usedBytes = kinds[category];
+    if (usedBytes === undefined) continue;
+    const attributes = { 'neuron.device.index': device, 'neuron.core.index': core, 'neuron.memory.category': category };
+    recorder.set(metrics.coreMemory, usedBytes, attributes);
+    coreBytes += usedBytes;
+  }
+  return coreBytes;
 }
 
 function recordModelCount(models: readonly LoadedModel[], recorder: Recorder): void {

@@ -8,8 +8,8 @@ export interface DatastorePlace {
 export interface MappedDatastore {
   /** Changes under the reader at any time, where it is shared with the owner. Not to be touched after `unmap`. */
   readonly memory: Uint8Array<ArrayBuffer>;
-  /** Brings `memory` up to date where it is a copy. */
-  refresh(): void;
+  /** Brings these bytes of `memory` up to date where it is a copy. */
+  refresh(from: number, to: number): void;
   unmap(): void;
 }
 
@@ -31,5 +31,19 @@ export interface DatastoreAccess {
   open(device: number): OpenDevice;
 }
 
+/** A folder of devices holds hundreds of other names. */
+const DEVICE_PREFIX = 'neuron';
+const DEVICE_NAME = /^neuron(\d{1,4})$/;
+
 /** Processes that can be attached to one device, driver header neuron_driver_shared.h since 2.18. */
 export const ATTACH_SLOTS = 16;
+
+/** Indexes of the devices among the names of a folder, ascending. */
+export function deviceIndexes(names: readonly string[]): readonly number[] {
+  const indexes: number[] = [];
+  for (const name of names) {
+    const index = name.startsWith(DEVICE_PREFIX) ? DEVICE_NAME.exec(name)?.[1] : undefined;
+    if (index !== undefined) indexes.push(Number(index));
+  }
+  return indexes.toSorted((a, b) => a - b);
+}

@@ -11,12 +11,12 @@ const UNITS = ['us', 'ns', 'ps'] as const satisfies readonly BusyTimeUnit[];
 /** What one core did between two readings. */
 export interface CoreWork {
   /** Change of `TIME_IN_USE`, in its unit. */
-  readonly busy: bigint;
+  readonly busy: number;
   readonly completed: number;
   /** Time since the counter last moved, at most: an execution adds all its time when it completes. */
   readonly maxSinceLastMoveMs: number;
   /** Seconds of the last execution on the device. */
-  readonly latencySeconds?: number;
+  readonly latencySeconds?: number | undefined;
 }
 
 /** A core cannot be busy for longer than there was time; a little more is allowed for readings that are not simultaneous. */
@@ -46,8 +46,12 @@ export class BusyTimeCalibration {
   }
 
   observe(work: CoreWork): void {
-    if (work.busy <= 0n) return;
-    const busy = Number(work.busy);
+    const { busy } = work;
+    if (busy <= 0) return;
+    if (this.#agrees(work)) {
+      this.#executions += work.completed;
+      return;
+    }
     const fitting = UNITS.filter((unit) => !isImpossible(busy / PER_MICROSECOND[unit], work));
     if (!fitting.some((unit) => this.#possible.has(unit))) this.#beginAnew();
     this.#executions += work.completed;
@@ -55,6 +59,12 @@ export class BusyTimeCalibration {
     if (this.#verdict !== undefined && !this.#possible.has(this.#verdict)) this.#verdict = undefined;
     if (this.#possible.size === 1) [this.#verdict] = this.#possible;
     else this.#verdict ??= this.#estimate(busy, work) ?? this.#documented();
+  }
+
+  /** Only one unit is left, and this is what it would look like: the case of nearly every core at nearly every reading. */
+  #agrees(work: CoreWork): boolean {
+    if (this.#verdict === undefined || this.#possible.size > 1) return false;
+    return !isImpossible(work.busy / PER_MICROSECOND[this.#verdict], work);
   }
 
   /** What was seen contradicts itself: it did not all mean the same. */
@@ -82,8 +92,8 @@ function isImpossible(busyUs: number, { maxSinceLastMoveMs, completed }: CoreWor
   return completed >= MIN_ESTIMATED_EXECUTIONS && busyUs / completed < SHORTEST_EXECUTION_US;
 }
 
-export function busyMilliseconds(busy: bigint, unit: BusyTimeUnit): number {
-  return Number(busy) / PER_MICROSECOND[unit] / 1_000;
+export function busyMilliseconds(busy: number, unit: BusyTimeUnit): number {
+  return busy / PER_MICROSECOND[unit] / 1_000;
 }
 
 /** Busy time waiting for its interval is forgotten beyond this. */

@@ -2,11 +2,11 @@ import { AgentError } from '../../src/errors.ts';
 import type { DatastoreAccess, DatastorePlace, OpenDevice } from './access.ts';
 import { BusyTimeCalibration } from './busy-time.ts';
 import { DeviceSession, failureOf } from './device-session.ts';
-import { summarize } from './latency.ts';
-import { USED_BYTES } from './layout.ts';
+import { byProcess } from './process-work.ts';
+import type { Found } from './process-work.ts';
 import { TrackedDatastore } from './tracked-datastore.ts';
-import type { DatastoreReading } from './tracked-datastore.ts';
-import type { ExecutionWork, NdsGroup, ProcessWork, WorkFailure, WorkSample } from './work.ts';
+import { emptyView } from './view.ts';
+import type { NdsGroup, WorkFailure, WorkSample } from './work.ts';
 
 export interface CollectorOptions {
   readonly access: DatastoreAccess;
@@ -31,21 +31,29 @@ interface Tracked {
   readonly pid: number;
   readonly startTicks: number | undefined;
   readonly datastore: TrackedDatastore;
+  seenInRound: number;
 }
 
-interface Found {
-  readonly tracked: Tracked;
-  readonly reading: DatastoreReading;
+/** What belongs to one round. */
+interface Round {
+  readonly groups: ReadonlySet<NdsGroup>;
+  readonly coreCount: number;
+  /** Processes hold many devices: each is looked at once in a round. */
+  readonly startTicks: Map<number, number | undefined>;
+  readonly found: Found[];
+  readonly failures: WorkFailure[];
 }
 
 /** Reads all datastores of a host, round by round. Lives in the worker; blocks where the driver blocks. */
 export class DatastoreCollector {
   readonly #options: CollectorOptions;
   readonly #sessions = new Map<number, DeviceSession>();
+  /** By device and pid. */
   readonly #tracked = new Map<string, Tracked>();
   readonly #calibrations = new Map<string, BusyTimeCalibration>();
-  readonly #scratch = new Uint8Array(USED_BYTES);
+  readonly #scratch = emptyView();
   #knownPids: ReadonlySet<number> = new Set();
+  #round = 0;
 
   constructor(options: CollectorOptions) {
     this.#options = options;
@@ -53,19 +61,25 @@ export class DatastoreCollector {
 
   /** One round. Never throws: what could not be read is in `failures`. */
   collect(request: CollectRequest): WorkSample {
+    this.#round += 1;
     const failures: WorkFailure[] = [];
+    const round = {
+      groups: new Set(request.groups),
+      coreCount: request.coresPerDevice,
+      startTicks: new Map<number, number | undefined>(),
+      found: [],
+      failures,
+    } satisfies Round;
     const hasNewProcesses = request.knownPids.some((pid) => !this.#knownPids.has(pid));
     this.#knownPids = new Set(request.knownPids);
-    const found: Found[] = [];
-    const seen = new Set<string>();
     for (const [index, session] of this.#currentSessions(failures)) {
       const attended = session.attend(this.#options.monotonicMs(), hasNewProcesses, failures);
       if (attended === undefined) this.#forget((tracked) => tracked.device === index);
-      else found.push(...this.#readDevice(index, attended.device, attended.pids, request, seen, failures));
+      else for (const pid of attended.pids) this.#readDatastore(index, attended.device, pid, round);
     }
-    this.#forget((_tracked, key) => !seen.has(key));
-    const isComplete = [...this.#sessions.values()].every((session) => !session.isTroubled) && failures.length === 0;
-    return { processes: byProcess(found), isComplete, failures };
+    this.#forget((tracked) => tracked.seenInRound !== this.#round);
+    const isComplete = failures.length === 0 && !this.#isTroubled();
+    return { processes: byProcess(round.found), isComplete, failures };
   }
 
   /** Looks at the latency counters of everything that is mapped; returns the most executions any core completed since the last look. */
@@ -99,52 +113,56 @@ export class DatastoreCollector {
     return this.#sessions;
   }
 
-  #readDevice(
-    index: number,
-    device: OpenDevice,
-    pids: readonly number[],
-    request: CollectRequest,
-    seen: Set<string>,
-    failures: WorkFailure[],
-  ): readonly Found[] {
-    return pids.flatMap((pid) => {
-      const own: WorkFailure[] = [];
-      try {
-        const place = device.locate(pid);
-        if (place === undefined) return [];
-        const [key, tracked] = this.#track(index, device, pid, place, request.coresPerDevice);
-        seen.add(key);
-        const reading = tracked.datastore.read(new Set(request.groups), this.#options.monotonicMs(), own);
-        // Still the same owner? Otherwise the counters are somebody else's, or nobody's, and what was wrong with them does not matter.
-        if (!isSamePlace(device.locate(pid), place)) return [];
-        failures.push(...own);
-        return reading === undefined ? [] : [{ tracked, reading }];
-      } catch (thrown) {
-        if (!hasLeft(device, pid)) failures.push(failureOf(AgentError.from(thrown, 'internal', 'nds')));
-        return [];
-      }
-    });
+  #isTroubled(): boolean {
+    for (const session of this.#sessions.values()) if (session.isTroubled) return true;
+    return false;
+  }
+
+  #readDatastore(index: number, device: OpenDevice, pid: number, round: Round): void {
+    const own: WorkFailure[] = [];
+    try {
+      const place = device.locate(pid);
+      if (place === undefined) return;
+      const tracked = this.#track(index, device, pid, place, round);
+      tracked.seenInRound = this.#round;
+      const reading = tracked.datastore.read(round.groups, this.#options.monotonicMs(), own);
+      // Still the same owner? Otherwise the counters are somebody else's, or nobody's, and what was wrong with them does not matter.
+      if (!isSamePlace(device.locate(pid), place)) return;
+      round.failures.push(...own);
+      if (reading !== undefined) round.found.push({ pid, startTicks: tracked.startTicks, reading });
+    } catch (thrown) {
+      if (!hasLeft(device, pid)) round.failures.push(failureOf(AgentError.from(thrown, 'internal', 'nds')));
+    }
   }
 
   /** The datastore as it is tracked already, or from now on: a new place, or a new process with an old pid, begins anew. */
-  #track(device: number, open: OpenDevice, pid: number, place: DatastorePlace, coreCount: number): readonly [string, Tracked] {
-    const startTicks = this.#options.startTicksOf(pid);
-    const key = `${device}/${pid}/${startTicks ?? ''}/${place.offset}`;
+  #track(device: number, open: OpenDevice, pid: number, place: DatastorePlace, round: Round): Tracked {
+    const startTicks = this.#startTicksOf(pid, round);
+    const key = `${device}/${pid}`;
     const known = this.#tracked.get(key);
-    if (known !== undefined) return [key, known];
+    if (known?.startTicks === startTicks && known?.datastore.place.offset === place.offset) return known;
     const mapped = open.map(pid, place);
     const datastore = new TrackedDatastore({
       device,
       pid,
       place,
       mapped,
-      coreCount,
+      coreCount: round.coreCount,
       scratch: this.#scratch,
       calibrationOf: (version) => this.#calibration(version),
     });
-    const tracked = { device, pid, startTicks, datastore };
+    known?.datastore.unmap();
+    const tracked = { device, pid, startTicks, datastore, seenInRound: this.#round };
     this.#tracked.set(key, tracked);
-    return [key, tracked];
+    return tracked;
+  }
+
+  #startTicksOf(pid: number, { startTicks }: Round): number | undefined {
+    const known = startTicks.get(pid);
+    if (known !== undefined || startTicks.has(pid)) return known;
+    const ticks = this.#options.startTicksOf(pid);
+    startTicks.set(pid, ticks);
+    return ticks;
   }
 
   #calibration(version: string | undefined): BusyTimeCalibration {
@@ -157,9 +175,9 @@ export class DatastoreCollector {
     return calibration;
   }
 
-  #forget(isGone: (tracked: Tracked, key: string) => boolean): void {
+  #forget(isGone: (tracked: Tracked) => boolean): void {
     for (const [key, tracked] of this.#tracked) {
-      if (!isGone(tracked, key)) continue;
+      if (!isGone(tracked)) continue;
       this.#tracked.delete(key);
       tracked.datastore.unmap();
     }
@@ -177,43 +195,4 @@ function hasLeft(device: OpenDevice, pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-function byProcess(found: readonly Found[]): readonly ProcessWork[] {
-  const groups = Map.groupBy(found, ({ tracked }) => `${tracked.pid}/${tracked.startTicks ?? ''}`);
-  return [...groups.values()].flatMap((parts) => {
-    const [first] = parts;
-    if (first === undefined) return [];
-    const { pid, startTicks } = first.tracked;
-    const known = parts.map(({ reading }) => reading.records).find(({ proof }) => proof !== 'unknown');
-    const executions = executionsOf(parts);
-    return [
-      {
-        pid,
-        devices: parts.map(({ reading }) => reading.work),
-        ...(startTicks !== undefined && { startTicks }),
-        ...(known?.tag !== undefined && { tag: known.tag }),
-        ...(known?.runtimeVersion !== undefined && { runtimeVersion: known.runtimeVersion }),
-        ...(executions !== undefined && { executions }),
-      },
-    ];
-  });
-}
-
-function executionsOf(parts: readonly Found[]): ExecutionWork | undefined {
-  const executions = parts.flatMap(({ reading }) => reading.executions ?? []);
-  if (executions.length === 0) return undefined;
-  const latency = summarize(executions.map(({ latencies }) => latencies));
-  return {
-    periodSeconds: Math.max(...executions.map(({ periodSeconds }) => periodSeconds)),
-    summary: sum(executions.map(({ summary }) => summary)),
-    errors: sum(executions.map(({ errors }) => errors)),
-    ...(latency !== undefined && { latency }),
-  };
-}
-
-function sum(maps: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
-  const total: Record<string, number> = {};
-  for (const map of maps) for (const [name, value] of Object.entries(map)) total[name] = (total[name] ?? 0) + value;
-  return total;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AgentError } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { fileError } from '../../src/file-error.ts';
-import { ATTACH_SLOTS } from './access.ts';
+import { ATTACH_SLOTS, deviceIndexes } from './access.ts';
 import type { DatastoreAccess, DatastorePlace, MappedDatastore, OpenDevice } from './access.ts';
 import { SLAB_BYTES } from './layout.ts';
 import type { Libc } from './libc.ts';
@@ -25,7 +25,7 @@ const DATASTORE = { bytes: 24, offsetAt: 8, sizeAt: 16 } as const;
 /** The Neuron driver's datastores through `/dev/neuron<N>`. Only opens, asks and maps for reading: nothing is written, nothing is reset. */
 export function createDriverAccess(devRoot: string, libc: Libc): DatastoreAccess {
   return {
-    devices: () => deviceIndexes(devRoot),
+    devices: () => deviceIndexes(namesIn(devRoot)),
     open: (device) => {
       const descriptor = libc.open(join(devRoot, `neuron${device}`), OPEN_FLAGS);
       if (descriptor < 0) throw openError(device, libc.errnoName());
@@ -104,12 +104,9 @@ function openError(device: number, errno: string): AgentError {
   return new AgentError(code, 'nds', `neuron${device} cannot be opened: ${what}`);
 }
 
-function deviceIndexes(devRoot: string): readonly number[] {
+function namesIn(devRoot: string): readonly string[] {
   try {
-    return readdirSync(devRoot)
-      .flatMap((name) => /^neuron(\d{1,4})$/.exec(name)?.[1] ?? [])
-      .map(Number)
-      .toSorted((a, b) => a - b);
+    return readdirSync(devRoot);
   } catch (thrown) {
     throw fileError(thrown, 'nds');
   }

@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync, readSync, readdirSync, statSync } from 
 import { join } from 'node:path';
 import { AgentError } from '../../src/errors.ts';
 import { fileError } from '../../src/file-error.ts';
+import { deviceIndexes } from './access.ts';
 import type { DatastoreAccess, DatastorePlace, MappedDatastore, OpenDevice } from './access.ts';
 import { SLAB_BYTES, USED_BYTES } from './layout.ts';
 
@@ -12,36 +13,40 @@ export function createFileAccess(devRoot: string): DatastoreAccess {
   // As many as were in use at once wait for their next owners: where processes come and go the collector would fall far behind.
   const spare: Memory[] = [];
   return {
-    devices: () =>
-      namesIn(devRoot)
-        .flatMap((name) => /^neuron(\d{1,4})$/.exec(name)?.[1] ?? [])
-        .map(Number)
-        .toSorted((a, b) => a - b),
+    devices: () => deviceIndexes(namesIn(devRoot)),
     open: (device) => openFolder(join(devRoot, `neuron${device}`), spare),
   };
 }
 
 function openFolder(folder: string, spare: Memory[]): OpenDevice {
-  const pathOf = (pid: number): string => join(folder, String(pid));
+  // `join` would take the folder apart for each process again.
+  const pathOf = (pid: number): string => `${folder}/${pid}`;
   return {
-    attached: () =>
-      // A reader is attached as well, to a real device.
-      [
-        0,
-        ...namesIn(folder)
-          .filter((name) => /^\d{1,10}$/.test(name))
-          .map(Number),
-      ],
+    attached: () => pidsIn(namesIn(folder)),
     locate: (pid) => (pid === 0 ? undefined : locateFile(pathOf(pid))),
     map: (pid, place) => mapFile(pathOf(pid), place, spare),
     close: () => {},
   };
 }
 
+function pidsIn(names: readonly string[]): readonly number[] {
+  // A reader is attached as well, to a real device.
+  const pids = [0];
+  for (const name of names) if (/^\d{1,10}$/.test(name)) pids.push(Number(name));
+  return pids;
+}
+
 /** Another file under the same name is another place. */
 function locateFile(path: string): DatastorePlace | undefined {
-  const file = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return file === undefined ? undefined : { offset: file.ino, bytes: SLAB_BYTES };
+  const inode = inodeOf(path);
+  return inode === undefined ? undefined : { offset: inode, bytes: SLAB_BYTES };
+}
+
+/** As a number where it is exact, since that costs much less. */
+function inodeOf(path: string): bigint | undefined {
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (file === undefined) return undefined;
+  return Number.isSafeInteger(file.ino) ? BigInt(file.ino) : statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
 /** Like a mapping it stays readable when its owner is gone. */
@@ -54,7 +59,7 @@ function mapFile(path: string, place: DatastorePlace, spare: Memory[]): MappedDa
   const memory = spare.pop()?.fill(0) ?? new Uint8Array(new ArrayBuffer(USED_BYTES));
   return {
     memory,
-    refresh: () => void readSync(descriptor, memory, 0, USED_BYTES, 0),
+    refresh: (from, to) => void readSync(descriptor, memory, from, to - from, from),
     unmap: () => {
       closeSync(descriptor);
       spare.push(memory);

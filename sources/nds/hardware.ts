@@ -6,16 +6,32 @@ import type { NeuronHardwareInfo } from '../../src/report.ts';
 import { deviceModel } from '../hardware/hardware-info.ts';
 import { parseCount } from '../procfs/counts.ts';
 import { hostLogicalCoreConfig } from '../processes/logical-core-config.ts';
-import type { CoreNumbering } from './readings.ts';
+import type { CoreNumbering } from './core-numbering.ts';
 
-/** How the cores of this host are numbered; undefined while the kind of device is not known. The process's own LNC comes on top. */
-export function readCoreNumbering(host: Host, info: NeuronHardwareInfo | undefined): CoreNumbering | undefined {
-  const own = ownFacts(host);
-  const stated = statedNumbering(info);
-  const coresPerDevice = own.coresPerDevice ?? stated?.coresPerDevice;
-  if (coresPerDevice === undefined) return undefined;
-  const logicalCoreConfig = hostLogicalCoreConfig(host) ?? stated?.logicalCoreConfig ?? own.defaultLogicalCoreConfig ?? 1;
-  return { coresPerDevice, logicalCoreConfig };
+interface OwnFacts {
+  readonly coresPerDevice?: number;
+  readonly defaultLogicalCoreConfig?: number;
+}
+
+/** How the cores of this host are numbered. */
+export class HostCores {
+  readonly #host: Host;
+  /** Of the silicon: once complete they stay. */
+  #own: OwnFacts = {};
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** Undefined while the kind of device is not known. The process's own LNC comes on top. */
+  numbering(info: NeuronHardwareInfo | undefined): CoreNumbering | undefined {
+    if (this.#own.coresPerDevice === undefined || this.#own.defaultLogicalCoreConfig === undefined) this.#own = ownFacts(this.#host);
+    const stated = statedNumbering(info);
+    const coresPerDevice = this.#own.coresPerDevice ?? stated?.coresPerDevice;
+    if (coresPerDevice === undefined) return undefined;
+    const logicalCoreConfig = hostLogicalCoreConfig(this.#host) ?? stated?.logicalCoreConfig ?? this.#own.defaultLogicalCoreConfig ?? 1;
+    return { coresPerDevice, logicalCoreConfig };
+  }
 }
 
 /** neuron-monitor's facts count logical cores. */
@@ -25,7 +41,7 @@ function statedNumbering(info: NeuronHardwareInfo | undefined): CoreNumbering | 
 }
 
 /** The paths of drivers 2.8 to 2.30; later drivers may have moved them. */
-function ownFacts(host: Host): { readonly coresPerDevice?: number; readonly defaultLogicalCoreConfig?: number } {
+function ownFacts(host: Host): OwnFacts {
   const device = join(host.sysRoot, 'class/neuron_device/neuron0');
   const deviceName = readLine(join(device, 'info/architecture/device_name'));
   const model = deviceName === undefined ? undefined : deviceModel({ deviceName });

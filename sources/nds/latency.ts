@@ -1,8 +1,16 @@
 import { CORE_COUNTER, coreCounterAt } from './layout.ts';
-import { latencySeconds } from './counters.ts';
+import type { DatastoreView } from './view.ts';
 
 /** neuron-monitor's percentiles and its rank rule: `sorted[floor((n - 1) × q)]`, no interpolation (holds for every published capture). */
-const QUANTILES = { p0: 0, p1: 0.01, p25: 0.25, p50: 0.5, p75: 0.75, p99: 0.99, p100: 1 } as const;
+const QUANTILES = [
+  ['p0', 0],
+  ['p1', 0.01],
+  ['p25', 0.25],
+  ['p50', 0.5],
+  ['p75', 0.75],
+  ['p99', 0.99],
+  ['p100', 1],
+] as const;
 
 /** Latencies seen in one period; each stands for the executions since the one before. */
 export interface LatencySample {
@@ -34,15 +42,30 @@ const MAX_BELIEVABLE_EXECUTIONS = 2 ** 31;
 
 /** Percentiles of weighted samples by the rank rule; undefined without samples. */
 export function percentiles(samples: readonly LatencySample[]): Readonly<Record<string, number>> | undefined {
-  const sorted = samples.toSorted((a, b) => a.seconds - b.seconds);
-  const count = sorted.reduce((sum, { weight }) => sum + weight, 0);
+  const sorted = samples.toSorted(byDuration);
+  let count = 0;
+  for (const { weight } of sorted) count += weight;
   if (count === 0) return undefined;
   const found: Record<string, number> = {};
-  for (const [name, quantile] of Object.entries(QUANTILES)) {
-    const value = atRank(sorted, Math.floor((count - 1) * quantile));
-    if (value !== undefined) found[name] = value;
+  let index = 0;
+  let passed = sorted[0]?.weight ?? 0;
+  // Ranks rise: one walk finds them all.
+  for (const [name, quantile] of QUANTILES) {
+    const rank = Math.floor((count - 1) * quantile);
+    while (passed <= rank && index + 1 < sorted.length) {
+      index += 1;
+      passed += sorted[index]?.weight ?? 0;
+    }
+    const sample = sorted[index];
+    if (sample !== undefined) found[name] = sample.seconds;
   }
   return found;
+}
+
+/** A comparison that gives small whole numbers makes no garbage; a difference would, for each pair. */
+function byDuration(a: LatencySample, b: LatencySample): number {
+  if (a.seconds === b.seconds) return 0;
+  return a.seconds < b.seconds ? -1 : 1;
 }
 
 /** Latencies of one process on several devices as one; undefined when nothing completed. */
@@ -58,23 +81,9 @@ export function summarize(parts: readonly SeenLatencies[]): LatencySummary | und
   };
 }
 
-function atRank(sorted: readonly LatencySample[], rank: number): number | undefined {
-  let passed = 0;
-  for (const { seconds, weight } of sorted) {
-    passed += weight;
-    if (rank < passed) return seconds;
-  }
-  return undefined;
-}
-
-/** The memory of a datastore, or a copy of it. */
-export interface DatastoreView {
-  readonly words: Uint32Array;
-  readonly doubles: Float64Array;
-}
-
-export function viewOf(memory: ArrayBufferLike): DatastoreView {
-  return { words: new Uint32Array(memory), doubles: new Float64Array(memory) };
+/** A latency slot as the seconds of the last execution. A plain count read as a double is far below any latency, or none. */
+export function latencySeconds(value: number | undefined): number | undefined {
+  return value !== undefined && value > 1e-9 && value < 86_400 ? value : undefined;
 }
 
 /**
@@ -89,9 +98,8 @@ export class LatencyWatch {
   #seen = 0;
   #completed = 0;
 
-  /** `memory` is the mapping itself, not a copy. */
-  constructor(memory: ArrayBufferLike, coreCount: number) {
-    this.#mapping = viewOf(memory);
+  constructor(mapping: DatastoreView, coreCount: number) {
+    this.#mapping = mapping;
     this.#cores = Array.from({ length: coreCount }, (_, core) => ({
       // The low half of the counter is enough to see it move.
       completedAt: coreCounterAt(core, CORE_COUNTER.completed) / 4,

@@ -11,14 +11,12 @@ export const SLAB_BYTES = 262_144;
 export const USED_BYTES = 67_200;
 
 export const SIGNATURE = [0x6e, 0x64, 0x73, 0x00] as const;
-export const FORMAT_VERSION_AT = 4;
 
 export const DEVICE_COUNTERS_AT = 8;
 export const DEVICE_COUNTER_COUNT = 31;
 
-/** Counters of a core that every runtime since 2.5 has, and those that were added behind them. */
+/** Counters of a core that every runtime since 2.5 has. Later ones were added behind them, 95 in all; none of those is used. */
 export const BASE_COUNTER_COUNT = 31;
-export const CORE_COUNTER_COUNT = 95;
 export const MAX_CORES = 16;
 
 /** Cores whose counters are in two parts. */
@@ -26,6 +24,20 @@ const SPLIT_CORES = 4;
 const BASE_AREA = { at: 256, stride: 248 } as const;
 const EXTENSION_AREA = { at: 55_936, stride: 512 } as const;
 const FURTHER_CORES_AREA = { at: 57_984, stride: 768 } as const;
+
+/** Bytes `[from, to)` of a datastore. */
+export interface ByteRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What holds all there is to know of the latencies of the first `coreCount` cores. */
+export function latencyRanges(coreCount: number): readonly ByteRange[] {
+  const { at, stride } = FURTHER_CORES_AREA;
+  const base = { from: BASE_AREA.at, to: BASE_AREA.at + BASE_AREA.stride * Math.min(coreCount, SPLIT_CORES) };
+  const further = Math.min(coreCount, MAX_CORES) - SPLIT_CORES;
+  return further > 0 ? [base, { from: at, to: at + stride * (further - 1) + 8 * BASE_COUNTER_COUNT }] : [base];
+}
 
 /** Where counter `counter` of physical core `core` stands. */
 export function coreCounterAt(core: number, counter: number): number {
@@ -73,6 +85,7 @@ export const CHECKSUM_BYTES = 4;
 
 export const PROCESS_RECORD = { at: 1248, bytes: 64, tagAt: 5, tagBytes: 32, runtimeVersionAt: 56 } as const;
 export const MODEL_BITMAP_AT = 1312;
+export const MODEL_BITMAP_BYTES = 8;
 export const MODEL_RECORDS = { at: 1320, bytes: 672, count: 64 } as const;
 /** Within a model record. The grid has twelve kinds for each of two places, 16 bytes each: bytes used, then a count. */
 export const MODEL_FIELD = {
@@ -89,6 +102,8 @@ export const MODEL_FIELD = {
 } as const;
 export const EXTENDED_PROCESS_RECORD = { at: 44_328, bytes: 260, tagAt: 4, tagBytes: 256 } as const;
 
+/** First bytes of a datastore, which say what it is. */
+export const HEADER_BYTES = 8;
 /** First and last byte of everything but counters. */
 export const RECORDS_AT = PROCESS_RECORD.at;
 export const RECORDS_END = EXTENDED_PROCESS_RECORD.at + EXTENDED_PROCESS_RECORD.bytes;

@@ -2,11 +2,13 @@ import {
   CHECKSUM_BYTES,
   EXTENDED_PROCESS_RECORD,
   MODEL_BITMAP_AT,
+  MODEL_BITMAP_BYTES,
   MODEL_FIELD,
   MODEL_MEMORY_KINDS,
   MODEL_RECORDS,
   PROCESS_RECORD,
 } from './layout.ts';
+import type { ByteRange } from './layout.ts';
 
 /** Bytes of one model by kind of memory. */
 export type ModelMemory = Readonly<Record<(typeof MODEL_MEMORY_KINDS)[number], number>>;
@@ -70,15 +72,24 @@ export function decodeRecords(bytes: Uint8Array): DatastoreRecords {
   };
 }
 
-/** The bytes of everything that `decodeRecords` looks at: where they are the same, so are the records. */
-export function recordsIn(bytes: Uint8Array): Buffer {
-  const models = usedSlots(bytes).map((slot) => part(bytes, MODEL_RECORDS.at + MODEL_RECORDS.bytes * slot, MODEL_RECORDS.bytes));
-  const process = [PROCESS_RECORD, EXTENDED_PROCESS_RECORD].map(({ at, bytes: length }) => part(bytes, at, length));
-  return Buffer.concat([...process, part(bytes, MODEL_BITMAP_AT, 8), ...models]);
-}
-
-function part(bytes: Uint8Array, at: number, length: number): Uint8Array {
-  return bytes.subarray(at, at + length);
+/**
+ * Everything that `decodeRecords` looks at, neighbours as one: mostly two parts. The first begins with the process and the list of models:
+ * where it is the same in two datastores, so are the other parts.
+ */
+export function recordParts(bytes: Uint8Array): readonly ByteRange[] {
+  const parts: ByteRange[] = [];
+  let from: number = PROCESS_RECORD.at;
+  let to = MODEL_BITMAP_AT + MODEL_BITMAP_BYTES;
+  for (const slot of usedSlots(bytes)) {
+    const at = MODEL_RECORDS.at + MODEL_RECORDS.bytes * slot;
+    if (at !== to) {
+      parts.push({ from, to });
+      from = at;
+    }
+    to = at + MODEL_RECORDS.bytes;
+  }
+  const extended = EXTENDED_PROCESS_RECORD.at;
+  return [...parts, { from, to }, { from: extended, to: extended + EXTENDED_PROCESS_RECORD.bytes }];
 }
 
 /** FNV-1a, 32 bits, over a record with its checksum taken as zero. */
@@ -124,7 +135,7 @@ function versionAt(bytes: Uint8Array, at: number): string | undefined {
 }
 
 function usedSlots(bytes: Uint8Array): readonly number[] {
-  const bitmap = new DataView(bytes.buffer, bytes.byteOffset + MODEL_BITMAP_AT, 8).getBigUint64(0, true);
+  const bitmap = new DataView(bytes.buffer, bytes.byteOffset + MODEL_BITMAP_AT, MODEL_BITMAP_BYTES).getBigUint64(0, true);
   return Array.from({ length: MODEL_RECORDS.count }, (_, slot) => slot).filter((slot) => (bitmap >> BigInt(slot)) & 1n);
 }
 

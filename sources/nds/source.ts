@@ -10,11 +10,11 @@ import { readPidStat } from '../processes/identity.ts';
 import type { ProcessInspector } from '../processes/inspector.ts';
 import { exitWithoutThreads } from './exit.ts';
 import { createFileAccess } from './file-access.ts';
-import { readCoreNumbering } from './hardware.ts';
+import { HostCores } from './hardware.ts';
 import { LocalLink } from './local-link.ts';
 import type { ReaderLink, WorkerAnswer } from './protocol.ts';
 import { readingsOf } from './readings.ts';
-import type { CoreNumbering } from './readings.ts';
+import type { CoreNumbering } from './core-numbering.ts';
 import { NDS_GROUPS } from './work.ts';
 import type { NdsGroup, ProcessWork, WorkSample } from './work.ts';
 import { WorkerLink } from './worker-link.ts';
@@ -47,6 +47,7 @@ class NdsSource implements PullSource {
   readonly caveat = 'not proven on hardware';
   readonly #options: NdsOptions;
   readonly #bootTimeMs: number | undefined;
+  readonly #cores: HostCores;
   #link: ReaderLink | undefined;
   #restartAtMs = Number.NEGATIVE_INFINITY;
   #isDisposed = false;
@@ -54,6 +55,7 @@ class NdsSource implements PullSource {
   constructor(options: NdsOptions) {
     this.#options = options;
     this.#bootTimeMs = bootTimeMs(options.host);
+    this.#cores = new HostCores(options.host);
   }
 
   groups(): ReadonlySet<MetricGroup> {
@@ -63,7 +65,7 @@ class NdsSource implements PullSource {
   async read(groups: ReadonlySet<MetricGroup>, signal: AbortSignal): Promise<ReadingBatch> {
     const { clock } = this.#options.host;
     const wanted = NDS_GROUPS.filter((group) => groups.has(group));
-    const numbering = readCoreNumbering(this.#options.host, this.#options.hardwareInfo?.());
+    const numbering = this.#cores.numbering(this.#options.hardwareInfo?.());
     if (wanted.length === 0 || this.#isDisposed) return this.#batch(clock.nowMs(), [], []);
     if (numbering === undefined) {
       return this.#batch(clock.nowMs(), [], [failure(new AgentError('source_absent', this.id, 'the kind of Neuron device is not known'))]);

@@ -5,7 +5,7 @@ import type { CoreWork } from '../../../sources/nds/busy-time.ts';
 
 const SECOND = { maxSinceLastMoveMs: 1_000, completed: 0 } satisfies Partial<CoreWork>;
 
-function verdictAfter(...work: readonly (Partial<CoreWork> & { readonly busy: bigint })[]) {
+function verdictAfter(...work: readonly (Partial<CoreWork> & { readonly busy: number })[]) {
   const calibration = new BusyTimeCalibration();
   for (const one of work) calibration.observe({ ...SECOND, ...one });
   return calibration.verdict;
@@ -14,25 +14,25 @@ function verdictAfter(...work: readonly (Partial<CoreWork> & { readonly busy: bi
 describe('unit of busy time', () => {
   test.each([
     ['nothing seen', [], undefined],
-    ['an idle core says nothing', [{ busy: 0n, completed: 10 }], undefined],
-    ['more than a second of nanoseconds in a second: picoseconds', [{ busy: 800_000_000_000n }], 'ps'],
-    ['more than a second of microseconds, but not of nanoseconds: not enough', [{ busy: 500_000_000n }], undefined],
-    ['… until executions × latency decide', [{ busy: 500_000_000n, completed: 50, latencySeconds: 0.01 }], 'ns'],
-    ['little busy time that fits executions × latency: microseconds', [{ busy: 400_000n, completed: 40, latencySeconds: 0.01 }], 'us'],
-    ['the same as picoseconds', [{ busy: 400_000_000_000n, completed: 40, latencySeconds: 0.01 }], 'ps'],
-    ['two executions are too few to estimate by', [{ busy: 20_000n, completed: 2, latencySeconds: 0.01 }], undefined],
-    ['no latency, a hundred executions that picoseconds would make impossibly short', [{ busy: 400_000n, completed: 100 }], 'us'],
+    ['an idle core says nothing', [{ busy: 0, completed: 10 }], undefined],
+    ['more than a second of nanoseconds in a second: picoseconds', [{ busy: 800_000_000_000 }], 'ps'],
+    ['more than a second of microseconds, but not of nanoseconds: not enough', [{ busy: 500_000_000 }], undefined],
+    ['… until executions × latency decide', [{ busy: 500_000_000, completed: 50, latencySeconds: 0.01 }], 'ns'],
+    ['little busy time that fits executions × latency: microseconds', [{ busy: 400_000, completed: 40, latencySeconds: 0.01 }], 'us'],
+    ['the same as picoseconds', [{ busy: 400_000_000_000, completed: 40, latencySeconds: 0.01 }], 'ps'],
+    ['two executions are too few to estimate by', [{ busy: 20_000, completed: 2, latencySeconds: 0.01 }], undefined],
+    ['no latency, a hundred executions that picoseconds would make impossibly short', [{ busy: 400_000, completed: 100 }], 'us'],
     [
       'one execution that was longer than the interval',
       [
-        { busy: 3_000_000n, maxSinceLastMoveMs: 3_000 },
-        { busy: 2_900_000n, maxSinceLastMoveMs: 3_000, completed: 3, latencySeconds: 0.9 },
+        { busy: 3_000_000, maxSinceLastMoveMs: 3_000 },
+        { busy: 2_900_000, maxSinceLastMoveMs: 3_000, completed: 3, latencySeconds: 0.9 },
       ],
       'us',
     ],
     [
       'an execution that began before the first reading rules nothing out',
-      [{ busy: 800_000_000_000n, maxSinceLastMoveMs: Number.POSITIVE_INFINITY }],
+      [{ busy: 800_000_000_000, maxSinceLastMoveMs: Number.POSITIVE_INFINITY }],
       undefined,
     ],
   ] as const)('%s', (_name, work, expected) => {
@@ -41,9 +41,9 @@ describe('unit of busy time', () => {
 
   test('a verdict that turns out impossible is taken back', () => {
     const calibration = new BusyTimeCalibration();
-    calibration.observe({ busy: 400_000n, completed: 40, latencySeconds: 0.01, maxSinceLastMoveMs: 1_000 });
+    calibration.observe({ busy: 400_000, completed: 40, latencySeconds: 0.01, maxSinceLastMoveMs: 1_000 });
     expect(calibration.verdict).toBe('us');
-    calibration.observe({ busy: 400_000_000_000n, completed: 40, latencySeconds: 0.01, maxSinceLastMoveMs: 1_000 });
+    calibration.observe({ busy: 400_000_000_000, completed: 40, latencySeconds: 0.01, maxSinceLastMoveMs: 1_000 });
     expect(calibration.verdict).toBe('ps');
   });
 
@@ -60,7 +60,7 @@ describe('unit of busy time', () => {
         for (const { seconds, count, jitter } of periods) {
           const completed = Math.min(count, Math.floor(1 / seconds));
           if (completed === 0) continue;
-          const busy = BigInt(Math.round(completed * seconds * 1e6 * perMicrosecond));
+          const busy = Math.round(completed * seconds * 1e6 * perMicrosecond);
           calibration.observe({ busy, completed, maxSinceLastMoveMs: 1_000, latencySeconds: seconds * jitter });
           expect([undefined, unit]).toContain(calibration.verdict);
         }
@@ -70,7 +70,7 @@ describe('unit of busy time', () => {
   });
 
   test('milliseconds of each unit', () => {
-    expect([busyMilliseconds(1_500n, 'us'), busyMilliseconds(1_500_000n, 'ns'), busyMilliseconds(1_500_000_000n, 'ps')]).toEqual([
+    expect([busyMilliseconds(1_500, 'us'), busyMilliseconds(1_500_000, 'ns'), busyMilliseconds(1_500_000_000, 'ps')]).toEqual([
       1.5, 1.5, 1.5,
     ]);
   });

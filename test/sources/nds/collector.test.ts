@@ -177,6 +177,17 @@ describe('what a process did', () => {
     expect(processes[0]?.executions?.summary).toMatchObject({ completed: 10 });
   });
 
+  test('a process is looked up once in a round, however many devices it has', () => {
+    const driver = new FakeDriver(3);
+    const asked: number[] = [];
+    const startTicksOf = (pid: number): number | undefined => (asked.push(pid), undefined);
+    const collector = new DatastoreCollector({ access: driver, monotonicMs: () => 0, startTicksOf });
+    for (const device of [0, 1, 2]) driver.start(device, 42, CONTENT);
+    driver.start(2, 43, CONTENT);
+    for (let round = 0; round < 2; round += 1) collector.collect({ groups: ALL, coresPerDevice: 2, knownPids: [] });
+    expect(asked).toEqual([42, 43, 42, 43]);
+  });
+
   test('a tool that attached without a datastore is no runtime', () => {
     const { driver, collect } = setUp();
     driver.device(0).attached.add(77);

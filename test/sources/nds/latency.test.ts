@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
-import { LatencyWatch, percentiles, summarize } from '../../../sources/nds/latency.ts';
+import { LatencyWatch, latencySeconds, percentiles, summarize } from '../../../sources/nds/latency.ts';
+import { latencyRanges } from '../../../sources/nds/layout.ts';
 import { PollPace } from '../../../sources/nds/poll-pace.ts';
+import { viewOf } from '../../../sources/nds/view.ts';
 import { buildDatastore, headerOffset } from '../../support/datastore.ts';
 
 describe('percentiles', () => {
@@ -45,10 +47,38 @@ describe('percentiles', () => {
 });
 
 describe('latency watch', () => {
+  test.each([
+    [0, undefined],
+    [-1, undefined],
+    [Number.NaN, undefined],
+    [Number.POSITIVE_INFINITY, undefined],
+    [86_400, undefined],
+    // A count of 12,345 read as a double.
+    [6.1e-320, undefined],
+    [0.0065, 0.0065],
+  ])('latency slot %d means %d s', (value, expected) => {
+    expect(latencySeconds(value)).toBe(expected);
+  });
+
+  test.each([1, 4, 5, 8, 16])('of %d cores, the ranges to renew hold all that is looked at, and little else', (coreCount) => {
+    const ranges = latencyRanges(coreCount);
+    for (let core = 0; core < coreCount; core += 1) {
+      for (const counter of [1, 13, 14]) {
+        const at = headerOffset(core, counter);
+        expect(
+          ranges.some(({ from, to }) => from <= at && at + 8 <= to),
+          `core ${core}, counter ${counter}`,
+        ).toBe(true);
+      }
+    }
+    expect(ranges.reduce((sum, { from, to }) => sum + to - from, 0)).toBeLessThanOrEqual(768 * coreCount);
+    expect(ranges.every(({ to }) => to <= 67_200)).toBe(true);
+  });
+
   function watched(coreCount = 2) {
     const bytes = buildDatastore();
     const view = new DataView(bytes.buffer);
-    const watch = new LatencyWatch(view.buffer, coreCount);
+    const watch = new LatencyWatch(viewOf(view.buffer), coreCount);
     const complete = (core: number, completed: number, seconds: number): void => {
       view.setFloat64(headerOffset(core, 13), seconds, true);
       view.setFloat64(headerOffset(core, 14), seconds * 2, true);

@@ -105,6 +105,27 @@ describe('nds source', () => {
     expect(openFiles()).toEqual([]);
   });
 
+  test('every core is looked at between two readings, those behind the records as well', async () => {
+    const { host, source, write } = setUp({ files: {}, info: { neuroncore_per_device_count: 8, logical_neuroncore_config: 2 } });
+    const count = (done: bigint): void =>
+      write(0, 42, { ...CONTENT, cores: { 0: { 1: done, 13: 0.25 }, 3: { 1: done, 13: 0.5 }, 15: { 1: done, 13: 0.75 } } });
+    count(1n);
+    await read(source);
+    for (const done of [2n, 3n, 4n, 5n]) {
+      count(done);
+      await host.clock.advance(250);
+    }
+    const { readings } = await read(source);
+    expect(readings[0]).toMatchObject({
+      group: 'execution_stats',
+      data: {
+        execution_summary: { completed: 12 },
+        latency_stats: { device_latency: { p0: 0.25, p25: 0.25, p50: 0.5, p75: 0.75 } },
+        latency_coverage: 1,
+      },
+    });
+  });
+
   test('LNC: of the process, else of the host’s file, else of the device', async () => {
     const files = {
       'sys/class/neuron_device/neuron0/info/architecture/device_name': 'Trainium2\n',

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createImdsSource } from '../../../sources/imds/source.ts';
-import { decodeCounters } from '../../../sources/nds/counters.ts';
+import { DatastoreCounters } from '../../../sources/nds/counters.ts';
+import { coreCounterAt } from '../../../sources/nds/layout.ts';
 import { decodeRecords } from '../../../sources/nds/records.ts';
+import { viewOf } from '../../../sources/nds/view.ts';
 import { createProcessInspector } from '../../../sources/processes/inspector.ts';
 import { createProcfsSource } from '../../../sources/procfs/source.ts';
 import { createSysfsSource } from '../../../sources/sysfs/source.ts';
@@ -250,14 +252,17 @@ test('datastores say what is true of each process on each device', async () => {
   for (const process of processes) {
     for (const device of process.devices) {
       const bytes = encodeDatastore(process, device);
-      const counters = decodeCounters(bytes, instance.physicalCoresPerDevice);
+      const counters = new DatastoreCounters(instance.physicalCoresPerDevice);
+      counters.read(viewOf(bytes.buffer));
+      const view = new DataView(bytes.buffer);
       const cores = process.cores.filter((core) => core.device === device);
       for (const core of cores) {
-        const decoded = counters?.cores[core.physicalCore];
-        const ids = [0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 27, 28, 29, 32, 40];
-        expect(ids.map((id) => decoded?.counters[id])).toEqual(ids.map((id) => core.counters[id]));
-        expect(decoded?.latencyDeviceSeconds ?? 0).toBe(core.lastDeviceSeconds);
-        const bytesOf = [22, 23, 24, 25, 26].map((id) => Number(decoded?.counters[id]));
+        const ids = [0, 1, 2, 3, 4, 5, 6, 8, 11, 16, 27, 28, 29];
+        expect(ids.map((id) => counters.core(core.physicalCore, id))).toEqual(ids.map((id) => Number(core.counters[id])));
+        const written = [...ids, 32, 40].map((id) => view.getBigUint64(coreCounterAt(core.physicalCore, id), true));
+        expect(written).toEqual([...ids, 32, 40].map((id) => core.counters[id]));
+        expect(counters.latencyDeviceSeconds(core.physicalCore) ?? 0).toBe(core.lastDeviceSeconds);
+        const bytesOf = [22, 23, 24, 25, 26].map((id) => counters.core(core.physicalCore, id));
         expect(bytesOf.reduce((a, b) => a + b, 0)).toBe(core.memoryBytes.reduce((a, b) => a + b, 0));
       }
       const records = decodeRecords(bytes);

@@ -1,7 +1,8 @@
 import { mkdirSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { decodeCounters } from '../../../sources/nds/counters.ts';
+import { DatastoreCounters } from '../../../sources/nds/counters.ts';
+import { viewOf } from '../../../sources/nds/view.ts';
 import type { ChurnOptions } from '../../../sources/virtual/churn.ts';
 import { COUNTER } from '../../../sources/virtual/truth.ts';
 import { createVirtualHost } from '../../../sources/virtual/virtual-host.ts';
@@ -71,9 +72,10 @@ test('a process finds what its predecessors counted in its datastores, as with d
     host.step(60_000);
     const [process] = host.truth().processes;
     const bytes = readFileSync(join(host.host.devRoot, `neuron0/${process?.pid}`));
-    const completed = (cores: readonly { readonly counters: BigUint64Array }[]): number =>
-      cores.reduce((sum, { counters }) => sum + Number(counters[COUNTER.completed]), 0);
-    return completed(decodeCounters(bytes, 8)?.cores ?? []) - completed(process?.cores ?? []);
+    const counters = new DatastoreCounters(8);
+    counters.read(viewOf(Uint8Array.from(bytes).buffer));
+    const own = process?.cores.reduce((sum, core) => sum + Number(core.counters[COUNTER.completed]), 0) ?? 0;
+    return counters.totalRiseSince(new DatastoreCounters(8), COUNTER.completed) - own;
   };
   expect(await inherited('2.30.2.0')).toBeGreaterThan(100);
   expect(await inherited('2.29.0.0')).toBe(0);
