@@ -1,4 +1,5 @@
-import type { ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { Collection } from './collection.ts';
 import { withDeadline } from './deadline.ts';
 import { AgentError } from './errors.ts';
@@ -56,9 +57,9 @@ export class Agent {
   readonly #reportExporters: readonly ReportExporter[];
   readonly #readers: readonly TickReader[];
   readonly #pullReader: PullReader;
+  readonly #provider: MeterProvider;
   readonly #schedulers: { [Symbol.asyncDispose](): Promise<void> }[] = [];
   readonly #life = new AbortController();
-  readonly #selfScope: ScopeMetrics['scope'];
   readonly #ended = Promise.withResolvers<void>();
   readonly #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
   #collections = 0;
@@ -67,7 +68,6 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#selfScope = { name: 'neuron-otel', version: options.version };
     this.#ladder = new SourceLadder({
       clock: options.clock,
       pullSources: options.pullSources,
@@ -76,7 +76,9 @@ export class Agent {
     this.#pushExporters = options.exporters.filter((exporter) => exporter.kind === 'push');
     this.#reportExporters = options.exporters.filter((exporter) => exporter.kind === 'report');
     this.#readers = this.#createReaders();
-    this.#pullReader = new PullReader(options.store, { legacy: options.legacySnapshots, selfMetrics: this.#selfMetrics });
+    this.#pullReader = new PullReader(options.store, { legacy: options.legacySnapshots });
+    this.#provider = new MeterProvider({ readers: [...this.#readers, this.#pullReader] });
+    options.telemetry.register(this.#provider.getMeter('neuron-otel', options.version));
   }
 
   /** Resolves when no more data can come: the stream ended and its last data were handed on. */
@@ -138,11 +140,11 @@ export class Agent {
       ...this.#schedulers.map((scheduler) => () => scheduler[Symbol.asyncDispose]()),
       async () => stream?.[Symbol.asyncDispose](),
       ...pullSources.map((source) => () => source[Symbol.asyncDispose]()),
-      () => this.#exported(),
+      () => this.#provider.forceFlush(),
       () => this.#tick(() => true),
       () => this.#flush(),
       ...exporters.toReversed().map((exporter) => () => exporter[Symbol.asyncDispose]()),
-      () => this.#exported(),
+      () => this.#provider.shutdown(),
     ];
     for (const step of steps) {
       try {
@@ -154,21 +156,10 @@ export class Agent {
     }
   }
 
-  /** Exports that are under way have ended. */
-  async #exported(): Promise<void> {
-    await Promise.all(this.#readers.map((reader) => reader.idle()));
-  }
-
   /** All destinations at once: a dead one costs the others nothing. */
   async #flush(): Promise<void> {
     await Promise.all([...this.#pushExporters, ...this.#reportExporters].map((exporter) => exporter.flush(FLUSH_DEADLINE_MS)));
   }
-
-  readonly #selfMetrics = (): readonly ScopeMetrics[] => {
-    const { telemetry, clock } = this.#options;
-    const metrics = telemetry.instruments.collect(clock.nowMs());
-    return metrics.length === 0 ? [] : [{ scope: this.#selfScope, metrics }];
-  };
 
   #createReaders(): readonly TickReader[] {
     const { selection, store, telemetry, selfMetrics } = this.#options;
@@ -180,7 +171,7 @@ export class Agent {
           groups,
           periodMs,
           exporters: this.#pushExporters,
-          ...(selfMetrics && groups.has('instance_info') && { selfMetrics: this.#selfMetrics }),
+          selfMetrics: selfMetrics && groups.has('instance_info'),
           observer: {
             exported: (exporter, outcome) => telemetry.exported(exporter.id, outcome),
             skipped: (skippedPeriodMs) => telemetry.readerSkipped(skippedPeriodMs),

@@ -99,7 +99,7 @@ export function defineMetrics<const R extends Readonly<Record<string, MetricRow>
 
 const definitionOfDescriptor = new WeakMap<MetricDescriptor, MetricDefinition>();
 
-/** The row behind SDK metric data; undefined for others, such as self-metrics. */
+/** The row behind SDK metric data; undefined for metrics of ordinary instruments, such as self-metrics. */
 export function definitionOf(descriptor: MetricDescriptor): MetricDefinition | undefined {
   return definitionOfDescriptor.get(descriptor);
 }

@@ -1,99 +1,45 @@
-import type { Attributes, HrTime } from '@opentelemetry/api';
-import { ValueType } from '@opentelemetry/api';
-import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
-import type { MetricData } from '@opentelemetry/sdk-metrics';
+import type { Attributes, Meter, ObservableResult } from '@opentelemetry/api';
 import { SELF_METRICS } from './self-metrics.ts';
 import type { CounterKey, GaugeKey } from './self-metrics.ts';
-import { hrTimeFromMs } from './series.ts';
-import type { LivePoint } from './series.ts';
 
-/** One value of a gauge with its attributes. Whoever hands over the same attributes object each time saves a look at what is in it. */
+/** One value of a gauge with its attributes. */
 export type Observation = readonly [value: number, attributes: Attributes];
 
-/**
- * The instruments behind `SELF_METRICS`: events count here and cost next to nothing, gauges are observed when a reader collects. They do what
- * observable instruments of the SDK do, but in one place for all readers: metric data, points and attributes keep their identity, so
- * that nothing is made anew each second and encoders can cache by them.
- */
+/** The instruments behind `SELF_METRICS`: counts and gauges are kept here and observed at collection, so events cost next to nothing. */
 export class SelfInstruments {
-  readonly #metrics = new Map(Object.entries(SELF_METRICS).map(([key, row]) => [key, new SelfMetric(row)]));
-  readonly #failed: (thrown: unknown) => void;
-
-  /** `failed` is told when a gauge could not be observed; it keeps its last values. */
-  constructor(options: { readonly failed: (thrown: unknown) => void }) {
-    this.#failed = options.failed;
-  }
+  readonly #counts = new Map<string, Map<string, { value: number; readonly attributes: Attributes }>>();
+  readonly #gauges = new Map<string, (() => Iterable<Observation>)[]>();
 
   count(key: CounterKey, attributes: Attributes, increment = 1): void {
-    this.#metrics.get(key)?.count(attributes, increment);
-  }
-
-  /** Several parts may contribute to one gauge. A last value is repeated for ever: what is over must be observed as such. */
-  gauge(key: GaugeKey, observe: () => Iterable<Observation>): void {
-    this.#metrics.get(key)?.observers.push(observe);
-  }
-
-  /** All metrics that have points. The next call changes these points: whoever needs them longer takes a copy. */
-  collect(nowMs: number): MetricData[] {
-    const now = hrTimeFromMs(nowMs);
-    const collected: MetricData[] = [];
-    for (const metric of this.#metrics.values()) {
-      try {
-        metric.update(now);
-      } catch (thrown) {
-        this.#failed(thrown);
-      }
-      if (metric.data.dataPoints.length > 0) collected.push(metric.data);
-    }
-    return collected;
-  }
-}
-
-class SelfMetric {
-  readonly data: MetricData;
-  readonly observers: (() => Iterable<Observation>)[] = [];
-  readonly #counts = new Map<string, { value: number; readonly attributes: Attributes }>();
-  readonly #points: LivePoint<number>[] = [];
-  readonly #pointOfText = new Map<string, LivePoint<number>>();
-  readonly #pointOfObject = new WeakMap<Attributes, LivePoint<number>>();
-
-  constructor({ name, unit, description, instrument }: (typeof SELF_METRICS)[keyof typeof SELF_METRICS]) {
-    const base = {
-      descriptor: { name, unit, description, valueType: ValueType.DOUBLE },
-      aggregationTemporality: AggregationTemporality.CUMULATIVE,
-      dataPoints: this.#points,
-    };
-    this.data =
-      instrument === 'counter'
-        ? { ...base, dataPointType: DataPointType.SUM, isMonotonic: true }
-        : { ...base, dataPointType: DataPointType.GAUGE };
-  }
-
-  count(attributes: Attributes, increment: number): void {
-    const text = JSON.stringify(attributes);
-    const count = this.#counts.get(text);
-    if (count === undefined) this.#counts.set(text, { value: increment, attributes });
+    let series = this.#counts.get(key);
+    if (series === undefined) this.#counts.set(key, (series = new Map()));
+    const id = JSON.stringify(attributes);
+    const count = series.get(id);
+    if (count === undefined) series.set(id, { value: increment, attributes });
     else count.value += increment;
   }
 
-  update(now: HrTime): void {
-    for (const { value, attributes } of this.#counts.values()) this.#point(attributes, now).value = value;
-    for (const observe of this.observers) for (const [value, attributes] of observe()) this.#point(attributes, now).value = value;
-    for (const point of this.#points) point.endTime = now;
+  /** Several parts may contribute to one gauge. The SDK repeats a last value for ever: what is over must be observed as such. */
+  gauge(key: GaugeKey, observe: () => Iterable<Observation>): void {
+    const observers = this.#gauges.get(key);
+    if (observers === undefined) this.#gauges.set(key, [observe]);
+    else observers.push(observe);
   }
 
-  /** A series starts when it is first collected. */
-  #point(attributes: Attributes, now: HrTime): LivePoint<number> {
-    const known = this.#pointOfObject.get(attributes);
-    if (known !== undefined) return known;
-    const text = JSON.stringify(attributes);
-    let point = this.#pointOfText.get(text);
-    if (point === undefined) {
-      point = { attributes, startTime: now, endTime: now, value: 0 };
-      this.#pointOfText.set(text, point);
-      this.#points.push(point);
+  /** Makes the instruments. */
+  register(meter: Meter): void {
+    for (const [key, metric] of Object.entries(SELF_METRICS)) {
+      const options = { unit: metric.unit, description: metric.description };
+      const instrument =
+        metric.instrument === 'counter'
+          ? meter.createObservableCounter(metric.name, options)
+          : meter.createObservableGauge(metric.name, options);
+      instrument.addCallback((result) => this.#observe(key, result));
     }
-    this.#pointOfObject.set(attributes, point);
-    return point;
+  }
+
+  #observe(key: string, result: ObservableResult): void {
+    for (const { value, attributes } of this.#counts.get(key)?.values() ?? []) result.observe(value, attributes);
+    for (const observe of this.#gauges.get(key) ?? []) for (const [value, attributes] of observe()) result.observe(value, attributes);
   }
 }

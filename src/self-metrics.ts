@@ -1,4 +1,4 @@
-/** The agent's own metrics: a few dozen series, no label a workload can choose. */
+/** The agent's own metrics: ordinary instruments, a few dozen series, no label a workload can choose. */
 export const SELF_METRICS = {
   collectionDuration: {
     name: 'neuron.collection.duration',

@@ -1,6 +1,5 @@
-import type { Attributes } from '@opentelemetry/api';
-import { AgentError } from './errors.ts';
-import type { ErrorCode } from './errors.ts';
+import type { Meter } from '@opentelemetry/api';
+import type { AgentError, ErrorCode } from './errors.ts';
 import type { ExportOutcome } from './exporter.ts';
 import type { Clock } from './host.ts';
 import type { LogFields, Logger } from './log.ts';
@@ -12,8 +11,6 @@ import type { SourceId } from './source.ts';
 
 /** What the last cycle of a group was like. */
 interface GroupState {
-  /** The same object for the life of the group. */
-  readonly attributes: Attributes;
   durationSeconds?: number;
   points: number;
   periodSeconds?: number;
@@ -23,24 +20,28 @@ interface GroupState {
 }
 
 const REMEMBERED_TROUBLES = 8;
-const NO_ATTRIBUTES: Attributes = {};
 
 /** One function for each internal event: it logs and it counts. Repeating trouble logs when it changes, and counts always. */
 export class SelfTelemetry {
   readonly #logger: Logger;
   readonly #clock: Clock;
-  readonly instruments = new SelfInstruments({ failed: (thrown) => this.collectionFailed(AgentError.from(thrown, 'internal', 'agent')) });
+  readonly instruments = new SelfInstruments();
   readonly #groups = new Map<MetricGroup, GroupState>();
   /** Keys are bounded by the code's own call sites. */
   readonly #lastTrouble = new Map<string, readonly string[]>();
-  /** A gauge's last value is repeated for ever, so a source that stepped down is observed as 0. */
-  readonly #everActive = new Map<string, { readonly group: MetricGroup; readonly source: SourceId; readonly attributes: Attributes }>();
+  /** The SDK repeats a gauge's last value for ever, so a source that stepped down is observed as 0. */
+  readonly #everActive = new Map<string, { readonly group: MetricGroup; readonly source: SourceId }>();
   #seriesCount = 0;
 
   constructor(options: { readonly logger: Logger; readonly clock: Clock }) {
     this.#logger = options.logger;
     this.#clock = options.clock;
     this.#defineGauges();
+  }
+
+  /** Makes the instruments. */
+  register(meter: Meter): void {
+    this.instruments.register(meter);
   }
 
   /** A group of the host, or of all processes together, was recorded. */
@@ -57,9 +58,8 @@ export class SelfTelemetry {
     const before = this.#groups.get(group);
     if (before !== undefined && before.source !== state.source)
       this.#logger.info({ group, from: before.source, to: state.source }, 'another source serves this group');
-    this.#rememberSource(group, state.source);
+    this.#everActive.set(`${group}/${state.source}`, { group, source: state.source });
     this.#groups.set(group, {
-      attributes: before?.attributes ?? { 'neuron.group': group },
       points: state.points,
       sampledAtMs: state.sampledAtMs,
       source: state.source,
@@ -186,26 +186,19 @@ export class SelfTelemetry {
     perGroup('collectionPeriod', (state) => state.periodSeconds);
     perGroup('sampleAge', (state) => Math.max(0, this.#clock.nowMs() - state.sampledAtMs) / 1000);
     this.instruments.gauge('sourceActive', () => this.#sourceActivity());
-    this.instruments.gauge('seriesCount', () => [[this.#seriesCount, NO_ATTRIBUTES]]);
-  }
-
-  #rememberSource(group: MetricGroup, source: SourceId): void {
-    const key = `${group}/${source}`;
-    if (this.#everActive.has(key)) return;
-    this.#everActive.set(key, { group, source, attributes: { 'neuron.group': group, 'neuron.source': source } });
+    this.instruments.gauge('seriesCount', () => [[this.#seriesCount, {}]]);
   }
 
   *#sourceActivity(): Iterable<Observation> {
-    for (const { group, source, attributes } of this.#everActive.values()) {
-      const state = this.#groups.get(group);
-      yield [state?.expired !== true && state?.source === source ? 1 : 0, attributes];
-    }
+    const active = this.activeSources();
+    for (const { group, source } of this.#everActive.values())
+      yield [active.get(group) === source ? 1 : 0, { 'neuron.group': group, 'neuron.source': source }];
   }
 
   *#perGroup(value: (state: GroupState) => number | undefined): Iterable<Observation> {
-    for (const state of this.#groups.values()) {
+    for (const [group, state] of this.#groups) {
       const observed = value(state);
-      if (observed !== undefined) yield [observed, state.attributes];
+      if (observed !== undefined) yield [observed, { 'neuron.group': group }];
     }
   }
 }

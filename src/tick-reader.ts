@@ -1,8 +1,9 @@
-import type { ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
+import { MetricReader } from '@opentelemetry/sdk-metrics';
+import type { CollectionResult, MetricProducer, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { AgentError } from './errors.ts';
 import type { ExportOutcome, PushExporter } from './exporter.ts';
 import type { MetricGroup } from './report.ts';
-import type { SeriesStore } from './series-store.ts';
+import type { SeriesSelection, SeriesStore } from './series-store.ts';
 
 /** What a reader tells the agent about its work. */
 export interface TickObserver {
@@ -16,28 +17,52 @@ export interface TickReaderOptions {
   readonly groups: ReadonlySet<MetricGroup>;
   readonly periodMs: number;
   readonly exporters: readonly PushExporter[];
-  /** The agent's own metrics, as they are now. Exactly one reader of an agent exports them. */
-  readonly selfMetrics?: () => readonly ScopeMetrics[];
+  /** Exactly one reader of an agent exports the agent's own metrics. */
+  readonly selfMetrics: boolean;
   readonly observer: TickObserver;
 }
 
+/** The store's view of the host as the SDK's own interface for foreign metrics; `after` limits it to newer cycles. */
+class HostProducer implements MetricProducer {
+  readonly #store: SeriesStore;
+  readonly #selection: SeriesSelection;
+  after = 0;
+
+  constructor(store: SeriesStore, selection: SeriesSelection) {
+    this.#store = store;
+    this.#selection = selection;
+  }
+
+  collect(): Promise<CollectionResult> {
+    const [host] = this.collectAll();
+    return Promise.resolve({ resourceMetrics: host ?? { resource: this.#store.hostResource, scopeMetrics: [] }, errors: [] });
+  }
+
+  collectAll(): readonly ResourceMetrics[] {
+    return this.#store.collect({ ...this.#selection, after: this.after });
+  }
+}
+
 /**
- * The reader of one period: its tick comes from the scheduler, or from a stream, right after the groups were sampled. The agent's own
- * metrics stand before the host's, and each Neuron process follows with a resource of its own.
+ * The reader of one period: its tick comes from the scheduler, or from a stream, right after the groups were sampled.
+ * The SDK's collect merges the agent's own instruments with the store's producer; a reader knows one resource only,
+ * so the points of Neuron processes follow with resources of their own.
  */
-export class TickReader {
+export class TickReader extends MetricReader {
   readonly periodMs: number;
   readonly groups: ReadonlySet<MetricGroup>;
   readonly #options: TickReaderOptions;
-  /** What is not newer than this has been exported. */
-  #after = 0;
+  readonly #producer: HostProducer;
   #busy: Promise<void> | undefined;
   #isWaiting = false;
 
   constructor(options: TickReaderOptions) {
+    const producer = new HostProducer(options.store, { groups: options.groups });
+    super({ metricProducers: [producer] });
     this.periodMs = options.periodMs;
     this.groups = options.groups;
     this.#options = options;
+    this.#producer = producer;
   }
 
   /**
@@ -60,11 +85,6 @@ export class TickReader {
     );
   }
 
-  /** Resolves when no export is under way. */
-  async idle(): Promise<void> {
-    await this.#busy;
-  }
-
   #start(run: Promise<void>): Promise<void> {
     this.#busy = run;
     return run.finally(() => {
@@ -72,58 +92,60 @@ export class TickReader {
     });
   }
 
+  protected override onShutdown(): Promise<void> {
+    return this.onForceFlush();
+  }
+
+  protected override async onForceFlush(): Promise<void> {
+    await this.#busy;
+  }
+
   async #run(): Promise<void> {
     if (this.#options.exporters.length === 0) return;
-    const resourceMetrics = this.#collectNew();
+    const resourceMetrics = await this.#collectNew();
     const exports = this.#options.exporters.map(async (exporter) => {
       this.#options.observer.exported(exporter, await exportSafely(exporter, resourceMetrics));
     });
     await Promise.all(exports);
   }
 
-  #collectNew(): readonly ResourceMetrics[] {
-    const { store, groups, selfMetrics } = this.#options;
-    const sequence = store.sequence;
-    const collected = store.collect({ groups, after: this.#after });
-    this.#after = sequence;
-    const [host, ...runtimes] = withSelfMetrics(collected, store, selfMetrics?.());
-    return host === undefined || host.scopeMetrics.length === 0 ? runtimes : [host, ...runtimes];
+  async #collectNew(): Promise<readonly ResourceMetrics[]> {
+    const sequence = this.#options.store.sequence;
+    const self = this.#options.selfMetrics ? (await this.collect()).resourceMetrics.scopeMetrics : undefined;
+    const [host, ...runtimes] = this.#producer.collectAll();
+    this.#producer.after = sequence;
+    const scopeMetrics = self ?? host?.scopeMetrics ?? [];
+    const resource = this.#options.store.hostResource;
+    return scopeMetrics.length === 0 ? runtimes : [{ resource, scopeMetrics }, ...runtimes];
   }
 }
 
-export interface PullReaderOptions {
-  /** Also what feeds legacy families only. */
-  readonly legacy?: boolean;
-  /** The agent's own metrics, as they are now. */
-  readonly selfMetrics?: () => readonly ScopeMetrics[];
-}
-
-/** Everything that is live, for scrapes and for one-shot output. */
-export class PullReader {
+/** Everything that is live, for scrapes and for one-shot output; with `legacy`, also what feeds legacy families only. */
+export class PullReader extends MetricReader {
+  readonly #producer: HostProducer;
   readonly #store: SeriesStore;
-  readonly #options: PullReaderOptions;
 
-  constructor(store: SeriesStore, options: PullReaderOptions = {}) {
+  constructor(store: SeriesStore, options: { readonly legacy?: boolean } = {}) {
+    const producer = new HostProducer(store, options);
+    super({ metricProducers: [producer] });
+    this.#producer = producer;
     this.#store = store;
-    this.#options = options;
   }
 
   /** The host's resource first (self-metrics included when asked for), then one resource for each Neuron process. */
-  snapshot(options: { readonly selfMetrics: boolean }): readonly ResourceMetrics[] {
-    const { legacy, selfMetrics } = this.#options;
-    const collected = this.#store.collect({ after: 0, ...(legacy === undefined ? {} : { legacy }) });
-    return withSelfMetrics(collected, this.#store, options.selfMetrics ? selfMetrics?.() : undefined);
+  async snapshot(options: { readonly selfMetrics: boolean }): Promise<readonly ResourceMetrics[]> {
+    const self = options.selfMetrics ? (await this.collect()).resourceMetrics.scopeMetrics : undefined;
+    const [host, ...runtimes] = this.#producer.collectAll();
+    return [{ resource: this.#store.hostResource, scopeMetrics: self ?? host?.scopeMetrics ?? [] }, ...runtimes];
   }
-}
 
-/** The host's resource comes first, with points or without. */
-function withSelfMetrics(
-  collected: readonly ResourceMetrics[],
-  store: SeriesStore,
-  selfMetrics: readonly ScopeMetrics[] = [],
-): readonly ResourceMetrics[] {
-  const [host, ...runtimes] = collected;
-  return [{ resource: store.hostResource, scopeMetrics: [...selfMetrics, ...(host?.scopeMetrics ?? [])] }, ...runtimes];
+  protected override onShutdown(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  protected override onForceFlush(): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
 export function countPoints(resourceMetrics: readonly ResourceMetrics[]): number {

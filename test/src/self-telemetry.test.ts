@@ -1,11 +1,13 @@
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../src/errors.ts';
 import { DeliveryTelemetry } from '../../src/delivery-telemetry.ts';
 import { createLogger, silentLogger } from '../../src/log.ts';
 import { SELF_METRICS } from '../../src/self-metrics.ts';
 import { SelfTelemetry } from '../../src/self-telemetry.ts';
+import { PullReader } from '../../src/tick-reader.ts';
 import { ManualClock } from '../support/manual-clock.ts';
-import { flattenMetrics } from '../support/metrics.ts';
+import { flatten, testStore } from '../support/metrics.ts';
 
 function setUp() {
   const clock = new ManualClock();
@@ -14,19 +16,20 @@ function setUp() {
     clock,
     logger: createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) }),
   });
-  const points = () => flattenMetrics(telemetry.instruments.collect(clock.nowMs()));
-  const values = (name: string) =>
-    points()
+  const reader = new PullReader(testStore());
+  telemetry.register(new MeterProvider({ readers: [reader] }).getMeter('neuron-otel'));
+  const values = async (name: string) =>
+    flatten([...(await reader.snapshot({ selfMetrics: true }))])
       .filter(({ metric }) => metric === name)
       .map(({ attributes, value }) => [attributes, value]);
-  return { clock, log, telemetry, values, points };
+  return { clock, log, telemetry, values, reader };
 }
 
 const COLLECTED = { points: 5, sampledAtMs: Date.UTC(2026, 0, 1), source: 'neuron-monitor', durationMs: 2, periodSeconds: 5 } as const;
 
 describe('SelfTelemetry', () => {
-  it('emits every metric of its table, and no other', () => {
-    const { telemetry, points } = setUp();
+  it('emits every metric of its table, and no other', async () => {
+    const { telemetry, reader } = setUp();
     const error = new AgentError('source_malformed', 'x', 'bad');
     telemetry.groupCollected('memory_info', COLLECTED);
     telemetry.collectionFailed(error, 'memory_info');
@@ -52,7 +55,7 @@ describe('SelfTelemetry', () => {
     delivery.dropped(2, 'expired');
     delivery.attemptFailed(3, error);
     delivery.queueDamaged(1);
-    const emitted = new Set(points().map(({ metric }) => metric));
+    const emitted = new Set(flatten([...(await reader.snapshot({ selfMetrics: true }))]).map(({ metric }) => metric));
     expect([...emitted].toSorted()).toEqual(
       Object.values(SELF_METRICS)
         .map(({ name }) => name)
@@ -60,11 +63,11 @@ describe('SelfTelemetry', () => {
     );
   });
 
-  it('counts every failure but logs it only when it changes', () => {
+  it('counts every failure but logs it only when it changes', async () => {
     const { telemetry, log, values } = setUp();
     for (let i = 0; i < 100; i += 1) telemetry.collectionFailed(new AgentError('source_malformed', 'x', 'same'), 'memory_info');
     telemetry.collectionFailed(new AgentError('source_malformed', 'x', 'other'), 'memory_info');
-    expect(values('neuron.collection.errors')).toEqual([[{ 'neuron.group': 'memory_info', 'error.type': 'source_malformed' }, 101]]);
+    expect(await values('neuron.collection.errors')).toEqual([[{ 'neuron.group': 'memory_info', 'error.type': 'source_malformed' }, 101]]);
     expect(log).toHaveLength(2);
     // Two that take turns are known by now.
     for (const text of ['same', 'other', 'same']) telemetry.collectionFailed(new AgentError('source_malformed', 'x', text), 'memory_info');
@@ -76,17 +79,17 @@ describe('SelfTelemetry', () => {
     telemetry.groupCollected('memory_info', COLLECTED);
     await clock.advance(30_000);
     telemetry.groupExpired('memory_info');
-    expect(values('neuron.collection.sample_age')).toEqual([[{ 'neuron.group': 'memory_info' }, 30]]);
-    expect(values('neuron.collection.points')).toEqual([[{ 'neuron.group': 'memory_info' }, 0]]);
-    expect(values('neuron.source.active')).toEqual([[{ 'neuron.group': 'memory_info', 'neuron.source': 'neuron-monitor' }, 0]]);
+    expect(await values('neuron.collection.sample_age')).toEqual([[{ 'neuron.group': 'memory_info' }, 30]]);
+    expect(await values('neuron.collection.points')).toEqual([[{ 'neuron.group': 'memory_info' }, 0]]);
+    expect(await values('neuron.source.active')).toEqual([[{ 'neuron.group': 'memory_info', 'neuron.source': 'neuron-monitor' }, 0]]);
     expect(telemetry.activeSources().size).toBe(0);
   });
 
-  it('has exactly one active source for a group', () => {
+  it('has exactly one active source for a group', async () => {
     const { telemetry, values } = setUp();
     telemetry.groupCollected('memory_info', COLLECTED);
     telemetry.groupCollected('memory_info', { ...COLLECTED, source: 'procfs' });
-    expect(values('neuron.source.active')).toEqual([
+    expect(await values('neuron.source.active')).toEqual([
       [{ 'neuron.group': 'memory_info', 'neuron.source': 'neuron-monitor' }, 0],
       [{ 'neuron.group': 'memory_info', 'neuron.source': 'procfs' }, 1],
     ]);
@@ -105,7 +108,7 @@ describe('SelfTelemetry', () => {
 });
 
 describe('DeliveryTelemetry', () => {
-  it('logs when delivery begins to fail, when the reason changes and when it works again, and counts every point', () => {
+  it('logs when delivery begins to fail, when the reason changes and when it works again, and counts every point', async () => {
     const { telemetry, values } = setUp();
     const log: string[] = [];
     const logger = createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) });
@@ -115,11 +118,11 @@ describe('DeliveryTelemetry', () => {
     delivery.sent(10);
     delivery.sent(10);
     expect(log).toHaveLength(3);
-    expect(values('neuron.delivery.failed')).toEqual([[{ 'neuron.exporter': 'otlp', 'error.type': 'export_retryable' }, 60]]);
-    expect(values('neuron.delivery.sent')).toEqual([[{ 'neuron.exporter': 'otlp' }, 20]]);
+    expect(await values('neuron.delivery.failed')).toEqual([[{ 'neuron.exporter': 'otlp', 'error.type': 'export_retryable' }, 60]]);
+    expect(await values('neuron.delivery.sent')).toEqual([[{ 'neuron.exporter': 'otlp' }, 20]]);
   });
 
-  it('says that points are dropped when it begins and each time there are ten times as many, not each period', () => {
+  it('says that points are dropped when it begins and each time there are ten times as many, not each period', async () => {
     const { telemetry, values } = setUp();
     const log: string[] = [];
     const logger = createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) });
@@ -130,6 +133,9 @@ describe('DeliveryTelemetry', () => {
       ...[10, 100, 1_000, 10_000, 100_000].map((total) => `warn points dropped points=10 reason=queue_full total=${total}`),
       'warn points dropped points=1 reason=rejected total=1',
     ]);
-    expect(values('neuron.delivery.dropped')).toContainEqual([{ 'neuron.exporter': 'otlp', 'neuron.drop.reason': 'queue_full' }, 864_000]);
+    expect(await values('neuron.delivery.dropped')).toContainEqual([
+      { 'neuron.exporter': 'otlp', 'neuron.drop.reason': 'queue_full' },
+      864_000,
+    ]);
   });
 });

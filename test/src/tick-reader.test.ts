@@ -1,7 +1,7 @@
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import type { ExportOutcome, PushExporter } from '../../src/exporter.ts';
-import { SelfInstruments } from '../../src/self-instruments.ts';
 import { PullReader, TickReader, countPoints } from '../../src/tick-reader.ts';
 import { TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
 import type { FlatPoint } from '../support/metrics.ts';
@@ -31,13 +31,6 @@ class SinkExporter implements PushExporter {
   }
 }
 
-/** One series of the agent's own. */
-function selfMetrics() {
-  const instruments = new SelfInstruments({ failed: () => {} });
-  instruments.count('streamLines', { 'neuron.source': 'procfs' });
-  return [{ scope: { name: 'self' }, metrics: instruments.collect(0) }];
-}
-
 function setUp(options: { readonly selfMetrics?: boolean } = {}) {
   const store = testStore();
   const exporter = new SinkExporter();
@@ -48,12 +41,13 @@ function setUp(options: { readonly selfMetrics?: boolean } = {}) {
     groups: new Set(['neuroncore_counters']),
     periodMs: 1000,
     exporters: [exporter],
-    ...(options.selfMetrics === true && { selfMetrics }),
+    selfMetrics: options.selfMetrics ?? false,
     observer: { exported: (_exporter, outcome) => outcomes.push(outcome), skipped: () => (skipped += 1) },
   });
-  const pull = new PullReader(store, { selfMetrics });
+  const pull = new PullReader(store);
+  const provider = new MeterProvider({ readers: [reader, pull] });
   const record = (second: number) => store.apply(cycle(second), (recorder) => recorder.set(TEST_METRICS.utilization, second, { core: 0 }));
-  return { store, exporter, outcomes, reader, pull, record, skipped: () => skipped };
+  return { store, exporter, outcomes, reader, pull, provider, record, skipped: () => skipped };
 }
 
 describe('TickReader', () => {
@@ -123,45 +117,48 @@ describe('TickReader', () => {
     expect(outcomes).toMatchObject([{ outcome: 'failed', points: 1, error: { code: 'internal', message: 'broken' } }]);
   });
 
-  it('exports self-metrics, before those of the host, only through the reader that carries them', async () => {
-    for (const carries of [true, false]) {
-      const { exporter, reader, record } = setUp({ selfMetrics: carries });
+  it('exports ordinary instruments only through the reader that carries self-metrics', async () => {
+    for (const selfMetrics of [true, false]) {
+      const { exporter, reader, provider, record } = setUp({ selfMetrics });
+      provider
+        .getMeter('self')
+        .createObservableGauge('self.gauge')
+        .addCallback((result) => result.observe(1));
       record(1);
       await reader.tick();
       expect(exporter.batches[0]?.map(({ metric }) => metric)).toEqual(
-        carries ? ['neuron.stream.lines', 'test.utilization'] : ['test.utilization'],
+        selfMetrics ? ['self.gauge', 'test.utilization'] : ['test.utilization'],
       );
     }
   });
 
-  it('is idle once the export in flight has ended', async () => {
-    const { exporter, reader, record, outcomes } = setUp();
+  it('can be flushed and shut down, and shuts down once the export in flight has ended', async () => {
+    const { exporter, reader, provider, record, outcomes } = setUp();
     const gate = Promise.withResolvers<void>();
     exporter.gate = gate.promise;
     record(1);
     void reader.tick();
-    const idle = reader.idle();
+    const shutdown = provider.shutdown();
     gate.resolve();
-    await idle;
+    await shutdown;
     expect(outcomes).toHaveLength(1);
-    await reader.idle();
   });
 });
 
 describe('PullReader', () => {
-  it('shows everything live, host first, however often it is asked', () => {
+  it('shows everything live, host first, however often it is asked', async () => {
     const { store, pull, record } = setUp();
     store.apply(cycle(1, runtime('a')), (recorder) => recorder.set(TEST_METRICS.memory, 5, { core: 0 }));
     record(1);
-    const first = pull.snapshot({ selfMetrics: true });
-    expect(flatten(first).map(({ metric }) => metric)).toEqual(['neuron.stream.lines', 'test.utilization', 'test.memory.usage']);
-    expect(flatten(pull.snapshot({ selfMetrics: false }))).toEqual(flatten(first).slice(1));
+    const first = await pull.snapshot({ selfMetrics: true });
+    expect(flatten(first).map(({ metric }) => metric)).toEqual(['test.utilization', 'test.memory.usage']);
+    expect(flatten(await pull.snapshot({ selfMetrics: false }))).toEqual(flatten(first));
   });
 
-  it('shows nothing of a group that expired', () => {
+  it('shows nothing of a group that expired', async () => {
     const { store, pull, record } = setUp();
     record(1);
     store.expire(60_000);
-    expect(flatten(pull.snapshot({ selfMetrics: false }))).toEqual([]);
+    expect(flatten(await pull.snapshot({ selfMetrics: true }))).toEqual([]);
   });
 });

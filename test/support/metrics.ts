@@ -1,7 +1,7 @@
 import { defineMetrics } from '../../src/metric-table.ts';
 import { SeriesStore } from '../../src/series-store.ts';
 import type { Cycle, EntityRef, SeriesStoreOptions } from '../../src/series-store.ts';
-import type { MetricData, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 
 /** A small table with every instrument, for tests of the store, the readers and the exporters. */
 export const TEST_METRICS = defineMetrics('neuroncore_counters', {
@@ -98,17 +98,17 @@ export interface FlatPoint {
 
 /** Every point with its metric's name, times in seconds after T0. */
 export function flatten(resourceMetrics: readonly ResourceMetrics[]): FlatPoint[] {
-  return resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => flattenMetrics(metrics)));
-}
-
-export function flattenMetrics(metrics: readonly MetricData[]): FlatPoint[] {
-  return metrics.flatMap((metric) =>
-    metric.dataPoints.map((point) => ({
-      metric: metric.descriptor.name,
-      attributes: { ...point.attributes },
-      value: point.value,
-      startSecond: (point.startTime[0] * 1e9 + point.startTime[1]) / 1e9 - T0_MS / 1000,
-      endSecond: (point.endTime[0] * 1e9 + point.endTime[1]) / 1e9 - T0_MS / 1000,
-    })),
+  return resourceMetrics.flatMap(({ scopeMetrics }) =>
+    scopeMetrics.flatMap(({ metrics }) =>
+      metrics.flatMap((metric) =>
+        metric.dataPoints.map((point) => ({
+          metric: metric.descriptor.name,
+          attributes: { ...point.attributes },
+          value: point.value,
+          startSecond: (point.startTime[0] * 1e9 + point.startTime[1]) / 1e9 - T0_MS / 1000,
+          endSecond: (point.endTime[0] * 1e9 + point.endTime[1]) / 1e9 - T0_MS / 1000,
+        })),
+      ),
+    ),
   );
 }

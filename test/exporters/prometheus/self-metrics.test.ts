@@ -1,16 +1,20 @@
+import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import { expect, it } from 'vitest';
 import { prometheusServices } from '../../../exporters/index.ts';
 import { AgentError } from '../../../src/errors.ts';
 import { createLogger } from '../../../src/log.ts';
 import { SelfTelemetry } from '../../../src/self-telemetry.ts';
+import { PullReader } from '../../../src/tick-reader.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
-import { flattenMetrics } from '../../support/metrics.ts';
+import { flatten, testStore } from '../../support/metrics.ts';
 
-it('failed scrapes are counted each and logged once, until one works again', () => {
+it('failed scrapes are counted each and logged once, until one works again', async () => {
   const clock = new ManualClock();
   const log: string[] = [];
   const logger = createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) });
   const telemetry = new SelfTelemetry({ clock, logger });
+  const reader = new PullReader(testStore());
+  telemetry.register(new MeterProvider({ readers: [reader] }).getMeter('neuron-otel'));
   const { onScrape } = prometheusServices(
     {
       env: {},
@@ -33,7 +37,7 @@ it('failed scrapes are counted each and logged once, until one works again', () 
     onScrape({ outcome: 'refused', status: 401 });
     onScrape({ outcome: 'served', bytes: 5 });
   }
-  const errors = flattenMetrics(telemetry.instruments.collect(clock.nowMs())).filter(({ metric }) => metric === 'neuron.exporter.errors');
+  const errors = flatten([...(await reader.snapshot({ selfMetrics: true }))]).filter(({ metric }) => metric === 'neuron.exporter.errors');
   expect(errors.map(({ attributes, value }) => [attributes, value])).toEqual([
     [{ 'neuron.exporter': 'prometheus/x', 'error.type': 'source_timeout' }, 4],
   ]);
