@@ -16,6 +16,9 @@ export interface ExpositionPart {
   rebuild(collection: readonly ResourceMetrics[]): void;
 }
 
+/** Points are learned in one round; histograms then tell their buckets when they are looked at, and get cells for them in another. */
+const MAX_ROUNDS = 3;
+
 /**
  * The families of a page and their numbers, kept up to date with the collections. Numbers stand in one array in the order of the
  * page: moving ten thousand of them touches memory in a row, not ten thousand objects.
@@ -34,13 +37,17 @@ export class Exposition {
   }
 
   update(collection: readonly ResourceMetrics[]): void {
-    const outcomes = this.#parts.map((part) => part.refresh(collection, this.cells));
-    if (this.revision > 0 && outcomes.every((outcome) => outcome === 'same')) return;
-    for (const [index, part] of this.#parts.entries()) if (outcomes[index] === 'other') part.rebuild(collection);
-    // Histograms tell their buckets when they are looked at, and need cells for them before they can be written.
-    for (const part of this.#parts) part.refresh(collection, this.cells);
-    this.#assignCells();
-    for (const part of this.#parts) part.refresh(collection, this.cells);
+    let outcomes = this.#refresh(collection);
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      if (this.revision > 0 && outcomes.every((outcome) => outcome === 'same')) return;
+      for (const [index, part] of this.#parts.entries()) if (outcomes[index] === 'other') part.rebuild(collection);
+      this.#assignCells();
+      outcomes = this.#refresh(collection);
+    }
+  }
+
+  #refresh(collection: readonly ResourceMetrics[]): readonly Refresh[] {
+    return this.#parts.map((part) => part.refresh(collection, this.cells));
   }
 
   #assignCells(): void {

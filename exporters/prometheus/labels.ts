@@ -45,10 +45,18 @@ export function parseLabels(text: string): readonly Label[] {
   return labels;
 }
 
-/** The beginning of a sample line up to its value; names outside the legacy alphabet move into the braces, quoted. */
-export function samplePrefix(name: string, labels: string): string {
-  if (isLegacyMetricName(name)) return labels === '' ? `${name} ` : `${name}{${labels}} `;
-  return labels === '' ? `{${quoted(name)}} ` : `{${quoted(name)},${labels}} `;
+/** The beginning of a sample line. */
+export interface SampleName {
+  /** Up to the labels; `} ` follows them. */
+  readonly beforeLabels: string;
+  /** Up to the value, when there are no labels. */
+  readonly alone: string;
+}
+
+/** Names outside the legacy alphabet move into the braces, quoted. */
+export function sampleName(name: string): SampleName {
+  if (isLegacyMetricName(name)) return { beforeLabels: `${name}{`, alone: `${name} ` };
+  return { beforeLabels: `{${quoted(name)},`, alone: `{${quoted(name)}} ` };
 }
 
 /** A name as it stands in HELP and TYPE lines. */

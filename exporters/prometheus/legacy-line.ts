@@ -2,7 +2,7 @@ import type { Attributes, HrTime } from '@opentelemetry/api';
 import type { Resource } from '@opentelemetry/resources';
 import { secondsOf } from './family.ts';
 import type { Series } from './family.ts';
-import type { PointSink } from './point-plan.ts';
+import type { PointSink } from './point-segment.ts';
 
 /** How the values of several processes become one: `total` is a sum that keeps what processes that ended had added. */
 export type Fold = 'total' | 'sum' | 'mean';

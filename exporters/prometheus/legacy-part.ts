@@ -10,7 +10,7 @@ import { renderLabels } from './labels.ts';
 import { Contribution, Contributions, LegacyLine } from './legacy-line.ts';
 import type { Fold } from './legacy-line.ts';
 import { PointPlan } from './point-plan.ts';
-import type { AnyPoint, PointOrigin, PointSink } from './point-plan.ts';
+import type { MetricPlace, PointSegment, PointSink } from './point-segment.ts';
 
 export interface LegacyPartOptions {
   /** `pod_name`, `namespace` and `container_name` on the families of Neuron processes; the script's `--enable-k8s-info`. */
@@ -69,7 +69,12 @@ export class LegacyPart implements ExpositionPart {
     const before = this.#families;
     const families = new Map<string, BuildingFamily>();
     const hostResource = collection[0]?.resource;
-    this.#plan.rebuild(collection, (point, origin) => this.#bind(point, origin, hostResource ?? origin.resource, families));
+    this.#plan.rebuild(collection, () => undefined);
+    // Points of several metrics come together in one line: when some are new, all are bound again.
+    for (const segment of this.#plan.segments) {
+      const host = hostResource ?? segment.place.resource;
+      segment.direct(segment.attributes.map((attributes) => this.#bind(attributes, segment, host, families)));
+    }
     const ordered = [...families.values()].toSorted((a, b) => a.order - b.order);
     this.families = ordered;
     this.#families = families;
@@ -77,27 +82,32 @@ export class LegacyPart implements ExpositionPart {
     for (const { name, lines } of ordered) for (const [text, line] of lines) line.follow(before.get(name)?.lines.get(text));
   }
 
-  #bind(point: AnyPoint, origin: PointOrigin, host: Resource, families: Map<string, BuildingFamily>): PointSink | undefined {
-    const definition = definitionOf(origin.metric.descriptor);
+  #bind(
+    attributes: Attributes,
+    { place, descriptor }: PointSegment,
+    host: Resource,
+    families: Map<string, BuildingFamily>,
+  ): PointSink | undefined {
+    const definition = definitionOf(descriptor);
     const sinks: Contribution[] = [];
     for (const mapping of definition?.legacy ?? []) {
-      if (definition === undefined || !belongs(point.attributes, mapping)) continue;
+      if (definition === undefined || !belongs(attributes, mapping)) continue;
       const family = familyOf(mapping.name, definition, families);
       if (family === undefined) continue;
-      const text = this.#text(point.attributes, mapping, origin, host);
+      const text = this.#text(attributes, mapping, place, host);
       let line = family.lines.get(text);
       if (line === undefined) {
         line = new LegacyLine(text, { fold: foldOf(definition), cap: mapping.cap, hasCreated: family.created !== 'unknown' });
         family.lines.set(text, line);
         family.series.push(line);
       }
-      sinks.push(new Contribution(line, point.attributes, origin.resource));
+      sinks.push(new Contribution(line, attributes, place.resource));
     }
     return sinks.length > 1 ? new Contributions(sinks) : sinks[0];
   }
 
   /** Labels in alphabetical order, as the script's client library prints them. */
-  #text(attributes: Attributes, mapping: LegacyMapping, { resource, isHost }: PointOrigin, host: Resource): string {
+  #text(attributes: Attributes, mapping: LegacyMapping, { resource, isHost }: MetricPlace, host: Resource): string {
     const shared = this.#sharedLabels(resource, isHost, host);
     const known = this.#texts.get(attributes) ?? [];
     const cached = known.find((text) => text.mapping === mapping && text.shared === shared);

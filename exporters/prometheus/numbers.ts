@@ -26,6 +26,11 @@ export function writeNumber(out: Uint8Array, at: number, value: number): number 
   return writeAscii(out, position, String(magnitude));
 }
 
+/** Writes a sample value as Python or as Go spells it, and returns the position after it. */
+export function writeSpelled(out: Uint8Array, at: number, value: number, isPython: boolean): number {
+  return isPython ? writeAscii(out, at, pythonNumber(value)) : writeNumber(out, at, value);
+}
+
 /** A number as Python's prometheus_client writes it: `repr`, with Go's exponents from 1e6 on and a zero before their digits. */
 export function pythonNumber(value: number): string {
   if (!Number.isFinite(value)) return spellNonFinite(value);

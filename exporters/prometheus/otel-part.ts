@@ -1,7 +1,7 @@
 import type { Attributes } from '@opentelemetry/api';
 import type { InstrumentationScope } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
-import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { MetricData, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { definitionOf } from '../../src/metric-table.ts';
 import { escapeName } from './escaping.ts';
 import type { EscapingScheme } from './escaping.ts';
@@ -11,8 +11,10 @@ import type { Family, FamilyType } from './family.ts';
 import { labelText } from './labels.ts';
 import { identityOf, prometheusLabelName, prometheusName, unitWord } from './naming.ts';
 import type { TranslationStrategy } from './naming.ts';
+import { OtelFamilies } from './otel-families.ts';
+import type { Heading, OtelMetric, OtelSeries } from './otel-families.ts';
 import { PointPlan } from './point-plan.ts';
-import type { AnyPoint, PointOrigin, PointSink } from './point-plan.ts';
+import type { MetricPlace } from './point-segment.ts';
 
 /** Resource attributes that tell Neuron processes apart; Prometheus knows one `target_info`, so they are labels. */
 export const IDENTITY_ATTRIBUTES = [
@@ -41,103 +43,72 @@ export class OtelPart implements ExpositionPart {
   families: readonly Family[] = [];
   conflicts: readonly string[] = [];
   readonly #options: OtelPartOptions;
-  readonly #plan = new PointPlan();
+  readonly #plan = new PointPlan<OtelMetric | undefined>();
+  readonly #assembly = new OtelFamilies();
   readonly #labelNames = new Map<string, string>();
   readonly #known = new WeakMap<Attributes, KnownSeries>();
   readonly #shared = new WeakMap<Resource, Map<string, Attributes>>();
-  #building = new Map<string, BuildingFamily>();
-  #conflicts = new Set<string>();
-  /** Series that are always 1. */
-  #constants: NumberSeries[] = [];
+  #target: TargetInfo | undefined;
 
   constructor(options: OtelPartOptions) {
     this.#options = options;
   }
 
   refresh(collection: readonly ResourceMetrics[], cells: Float64Array): Refresh {
-    for (const series of this.#constants) cells[series.cell] = 1;
+    // It is always 1.
+    if (this.#target !== undefined) cells[this.#target.series.cell] = 1;
     return this.#plan.refresh(collection, cells);
   }
 
   rebuild(collection: readonly ResourceMetrics[]): void {
-    this.#building = new Map();
-    this.#conflicts = new Set();
-    this.#constants = [];
-    const [host] = collection;
-    if (this.#options.targetInfo && host !== undefined) this.#addTargetInfo(host.resource);
-    const bind = this.#binder();
-    this.#plan.rebuild(collection, bind);
-    this.families = [...this.#building.values()].filter(({ series, refused }) => series.length > 0 && !refused);
-    this.conflicts = [...this.#conflicts];
-    this.#building = new Map();
+    this.#plan.rebuild(collection, (metric, place) => this.#learn(metric, place));
+    const target = this.#targetInfo(collection[0]?.resource);
+    this.#assembly.assemble(this.#plan.segments, target?.family);
+    this.families = this.#assembly.shown;
+    this.conflicts = this.#assembly.conflicts;
+    this.#target = target !== undefined && this.families.includes(target.family) ? target : undefined;
   }
 
-  #addTargetInfo(resource: Resource): void {
+  #targetInfo(resource: Resource | undefined): TargetInfo | undefined {
+    if (!this.#options.targetInfo || resource === undefined) return undefined;
+    if (this.#target?.resource === resource) return this.#target;
     const series = new NumberSeries(labelText([resource.attributes], this.#labelName), { hasCreated: false });
-    this.#constants.push(series);
-    const family = newFamily(escapeName('target_info', this.#options.escaping), 'info', 'Target metadata.', '');
-    family.series.push(series);
-    this.#building.set(family.name, family);
+    const heading = newHeading(escapeName('target_info', this.#options.escaping), 'info', 'Target metadata.', '');
+    return { resource, series, family: { ...heading, series: [series] } };
   }
 
-  /** What all points of one metric of one resource share is worked out once. */
-  #binder(): (point: AnyPoint, origin: PointOrigin) => PointSink | undefined {
-    let known: PointOrigin | undefined;
-    let shared: Attributes = {};
-    let family: BuildingFamily | undefined;
-    return (point, origin) => {
-      if (origin !== known) {
-        known = origin;
-        shared = this.#sharedAttributes(origin);
-        family = this.#family(origin);
-      }
-      return family === undefined ? undefined : this.#series(family, point.attributes, shared);
-    };
-  }
-
-  #series(family: BuildingFamily, attributes: Attributes, shared: Attributes): NumberSeries | HistogramSeries | undefined {
-    let known = this.#known.get(attributes);
-    if (known?.shared !== shared || known.family !== family.name) {
-      const text = labelText([attributes, shared], this.#labelName);
-      known = { family: family.name, shared, series: newSeries(family, text) };
-      this.#known.set(attributes, known);
-    }
-    const text = known.series.labelText;
-    if (family.labelTexts.has(text)) {
-      this.#conflicts.add(`${family.name}: two points have the same labels`);
-      return undefined;
-    }
-    family.labelTexts.add(text);
-    family.series.push(known.series);
-    return known.series;
-  }
-
-  #family({ metric }: PointOrigin): BuildingFamily | undefined {
+  #learn(metric: MetricData, place: MetricPlace): OtelMetric | undefined {
     if (definitionOf(metric.descriptor)?.legacyOnly === true) return undefined;
+    const heading = this.#heading(metric);
+    const shared = this.#sharedAttributes(place);
+    return { heading, series: metric.dataPoints.map(({ attributes }) => this.#series(heading, attributes, shared)) };
+  }
+
+  #series({ name, type, created }: Heading, attributes: Attributes, shared: Attributes): OtelSeries {
+    const known = this.#known.get(attributes);
+    if (known?.shared === shared && known.name === name && known.type === type) return known.series;
+    const text = labelText([attributes, shared], this.#labelName);
+    const series = type === 'histogram' ? new HistogramSeries(text) : new NumberSeries(text, { hasCreated: created !== 'unknown' });
+    this.#known.set(attributes, { name, type, shared, series });
+    return series;
+  }
+
+  #heading(metric: MetricData): Heading {
     const identity = identityOf(metric);
     const { strategy, escaping } = this.#options;
     const name = escapeName(prometheusName(identity, strategy), escaping);
     const type = identity.instrument === 'up_down_counter' ? 'gauge' : identity.instrument;
-    const existing = this.#building.get(name);
-    if (existing === undefined) {
-      const word = unitWord(identity.unit);
-      const family = newFamily(name, type, metric.descriptor.description, endsInUnit(name, type, word) ? word : '');
-      this.#building.set(name, family);
-      return family;
-    }
-    if (existing.type === type) return existing;
-    // One name cannot have two types; the specification drops the metric.
-    existing.refused = true;
-    this.#conflicts.add(`${name}: is ${existing.type} and ${type}`);
-    return undefined;
+    const word = unitWord(identity.unit);
+    return newHeading(name, type, metric.descriptor.description, endsInUnit(name, type, word) ? word : '');
   }
 
   /** Kept for as long as the resource lives: series are recognized by it. */
-  #sharedAttributes({ resource, isHost, scope }: PointOrigin): Attributes {
+  #sharedAttributes({ resource, isHost, scope }: MetricPlace): Attributes {
     const { identityLabels, resourceLabels, scopeLabels } = this.#options;
     const scopeKey = scopeLabels ? `${scope.name}\u0000${scope.version ?? ''}\u0000${scope.schemaUrl ?? ''}` : '';
+    const key = `${isHost}\u0000${scopeKey}`;
     const ofResource = this.#shared.get(resource) ?? new Map<string, Attributes>();
-    const known = ofResource.get(scopeKey);
+    const known = ofResource.get(key);
     if (known !== undefined) return known;
     const shared: Attributes = {};
     const identity: readonly string[] = identityLabels && !isHost ? IDENTITY_ATTRIBUTES : [];
@@ -146,7 +117,7 @@ export class OtelPart implements ExpositionPart {
       if (selected && value !== undefined) shared[name] = value;
     }
     if (scopeLabels) addScope(shared, scope);
-    this.#shared.set(resource, ofResource.set(scopeKey, shared));
+    this.#shared.set(resource, ofResource.set(key, shared));
     return shared;
   }
 
@@ -163,26 +134,23 @@ export class OtelPart implements ExpositionPart {
 /** Attribute names come from tables and resources; a user's resource cannot grow the cache without end. */
 const MAX_LABEL_NAMES = 1024;
 
+/** The family that shows the host's resource. */
+interface TargetInfo {
+  readonly resource: Resource;
+  readonly series: NumberSeries;
+  readonly family: Family;
+}
+
 /** A series and what its labels were made from. */
 interface KnownSeries {
-  readonly family: string;
+  readonly name: string;
+  readonly type: FamilyType;
   readonly shared: Attributes;
-  readonly series: NumberSeries | HistogramSeries;
+  readonly series: OtelSeries;
 }
 
-interface BuildingFamily extends Family {
-  readonly series: (NumberSeries | HistogramSeries)[];
-  readonly labelTexts: Set<string>;
-  refused: boolean;
-}
-
-function newFamily(name: string, type: FamilyType, help: string, unit: string): BuildingFamily {
-  const created = type === 'counter' || type === 'histogram' ? 'samples' : 'unknown';
-  return { name, type, help, unit, series: [], numbers: 'go', created, labelTexts: new Set(), refused: false };
-}
-
-function newSeries({ type, created }: Family, text: string): NumberSeries | HistogramSeries {
-  return type === 'histogram' ? new HistogramSeries(text) : new NumberSeries(text, { hasCreated: created !== 'unknown' });
+function newHeading(name: string, type: FamilyType, help: string, unit: string): Heading {
+  return { name, type, help, unit, numbers: 'go', created: type === 'counter' || type === 'histogram' ? 'samples' : 'unknown' };
 }
 
 /** OpenMetrics allows `# UNIT` only where the family's name ends in the unit. */

@@ -1,93 +1,109 @@
 import { numberCount } from './family.ts';
 import type { Family, Series } from './family.ts';
-import { escapeHelp, metadataName, samplePrefix } from './labels.ts';
+import { escapeHelp, metadataName, sampleName } from './labels.ts';
+import type { SampleName } from './labels.ts';
+import type { LineWriter } from './line-writer.ts';
 import { boundText } from './numbers.ts';
-
-/** One number of the page, and all text before it: comments that belong to its family, its name and its labels. */
-export interface Line {
-  readonly before: string;
-  readonly cell: number;
-  readonly isPython: boolean;
-}
 
 /** `text` is Prometheus text 0.0.4 (and 1.0.0, which differs by quoted names only); `openmetrics` is OpenMetrics 1.0. */
 export type TextDialect = 'text' | 'openmetrics';
 
-/** A page of text: its numbers with the text before them, and what follows the last one. */
-export interface PageLines {
-  readonly lines: readonly Line[];
-  readonly end: string;
+/** Writes the lines of a family; one without series is only shown as comments. */
+export function writeFamily(out: LineWriter, family: Family, dialect: TextDialect): void {
+  if (dialect === 'openmetrics') writeOpenMetrics(out, family);
+  else writeText(out, family);
 }
 
-/** Comments of a family without series stand before the next number, or at the end. */
-export function pageLines(families: readonly Family[], dialect: TextDialect): PageLines {
-  const lines: Line[] = [];
-  let comments = '';
-  for (const family of families) {
-    if (family.series.length === 0) {
-      comments += dialect === 'openmetrics' ? openMetricsHeader(family) : textHeader(family.name, family.help, textType(family));
-      continue;
-    }
-    for (const line of dialect === 'openmetrics' ? openMetricsLines(family) : textLines(family)) {
-      lines.push(comments === '' ? line : { ...line, before: `${comments}${line.before}` });
-      comments = '';
-    }
-  }
-  return { lines, end: `${comments}${dialect === 'openmetrics' ? '# EOF\n' : ''}` };
+/** A family in text 0.0.4. */
+function writeText(out: LineWriter, family: Family): void {
+  const { name, help, series, created } = family;
+  out.text(textHeader(name, help, textType(family)));
+  const names = sampleNames(family, name);
+  for (const one of series) writeSamples(out, one, names);
+  if (created !== 'family' || series.length === 0) return;
+  const createdName = `${baseName(family)}_created`;
+  out.text(textHeader(createdName, help, 'gauge'));
+  const createdNames = sampleNames(family, createdName);
+  for (const one of series) writeCreated(out, one, createdNames);
 }
 
-/** The lines of a family in text 0.0.4. */
-function* textLines(family: Family): Iterable<Line> {
-  yield* withHeader(textHeader(family.name, family.help, textType(family)), samples(family, family.name));
-  if (family.created === 'family') {
-    const created = `${baseName(family)}_created`;
-    yield* withHeader(
-      textHeader(created, family.help, 'gauge'),
-      family.series.map((series) => createdSample(family, series, created)),
-    );
-  }
-}
-
-/** The lines of a family in OpenMetrics 1.0. */
-function* openMetricsLines(family: Family): Iterable<Line> {
+/** A family in OpenMetrics 1.0. */
+function writeOpenMetrics(out: LineWriter, family: Family): void {
   const base = baseName(family);
-  const name = family.type === 'counter' ? `${base}_total` : family.name;
-  const all = function* (): Iterable<Line> {
-    for (const series of family.series) {
-      yield* samplesOf(family, series, name);
-      if (family.created !== 'unknown') yield createdSample(family, series, `${base}_created`);
-    }
-  };
-  yield* withHeader(openMetricsHeader(family), all());
-}
-
-function* withHeader(header: string, lines: Iterable<Line>): Iterable<Line> {
-  let isFirst = true;
-  for (const line of lines) {
-    yield isFirst ? { ...line, before: `${header}${line.before}` } : line;
-    isFirst = false;
+  out.text(openMetricsHeader(family));
+  const names = sampleNames(family, family.type === 'counter' ? `${base}_total` : family.name);
+  const createdNames = sampleNames(family, `${base}_created`);
+  for (const one of family.series) {
+    writeSamples(out, one, names);
+    if (family.created !== 'unknown') writeCreated(out, one, createdNames);
   }
 }
 
-function* samples(family: Family, name: string): Iterable<Line> {
-  for (const series of family.series) yield* samplesOf(family, series, name);
+/** How the samples of a family are called, and how their numbers are spelled. */
+interface SampleNames {
+  readonly single: SampleName;
+  readonly bucket: SampleName;
+  readonly sum: SampleName;
+  readonly count: SampleName;
+  readonly isPython: boolean;
+  /** Most histograms of a family have the same bounds. */
+  readonly boundTexts: Map<number, string>;
 }
 
-function* samplesOf({ numbers }: Family, { labelText, bounds, cell }: Series, name: string): Iterable<Line> {
+function sampleNames({ numbers }: Family, name: string): SampleNames {
+  return {
+    single: sampleName(name),
+    bucket: sampleName(`${name}_bucket`),
+    sum: sampleName(`${name}_sum`),
+    count: sampleName(`${name}_count`),
+    isPython: numbers === 'python',
+    boundTexts: new Map(),
+  };
+}
+
+function writeSamples(out: LineWriter, { labelText, bounds, cell }: Series, names: SampleNames): void {
   if (bounds === undefined) {
-    yield { before: samplePrefix(name, labelText), cell, isPython: numbers === 'python' };
+    writeSample(out, names.single, labelText, { cell, isPython: names.isPython });
     return;
   }
-  const before = labelText === '' ? '' : `${labelText},`;
-  for (const [index, bound] of [...bounds, Number.POSITIVE_INFINITY].entries()) {
-    yield { before: samplePrefix(`${name}_bucket`, `${before}le="${boundText(bound)}"`), cell: cell + index, isPython: false };
+  for (let index = 0; index <= bounds.length; index += 1) {
+    const bound = bounds[index] ?? Number.POSITIVE_INFINITY;
+    out.text(names.bucket.beforeLabels);
+    out.text(labelText);
+    out.text(labelText === '' ? 'le="' : ',le="');
+    out.text(textOfBound(names.boundTexts, bound));
+    out.text('"} ');
+    out.number(cell + index, false);
   }
-  yield { before: samplePrefix(`${name}_sum`, labelText), cell: cell + bounds.length + 1, isPython: false };
-  yield { before: samplePrefix(`${name}_count`, labelText), cell: cell + bounds.length + 2, isPython: false };
+  writeSample(out, names.sum, labelText, { cell: cell + bounds.length + 1, isPython: false });
+  writeSample(out, names.count, labelText, { cell: cell + bounds.length + 2, isPython: false });
 }
 
-function createdSample({ numbers }: Family, series: Series, name: string): Line {
-  return { before: samplePrefix(name, series.labelText), cell: series.cell + numberCount(series), isPython: numbers === 'python' };
+function writeCreated(out: LineWriter, series: Series, { single, isPython }: SampleNames): void {
+  writeSample(out, single, series.labelText, { cell: series.cell + numberCount(series), isPython });
+}
+
+/** In pieces: putting them together first would cost a string for each line. */
+function writeSample(
+  out: LineWriter,
+  name: SampleName,
+  labelText: string,
+  { cell, isPython }: { readonly cell: number; readonly isPython: boolean },
+): void {
+  if (labelText === '') {
+    out.text(name.alone);
+  } else {
+    out.text(name.beforeLabels);
+    out.text(labelText);
+    out.text('} ');
+  }
+  out.number(cell, isPython);
+}
+
+function textOfBound(known: Map<number, string>, bound: number): string {
+  let text = known.get(bound);
+  if (text === undefined) known.set(bound, (text = boundText(bound)));
+  return text;
 }
 
 /** The family's name in OpenMetrics, which adds `_total` and `_info` to it. */
