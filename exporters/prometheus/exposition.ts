@@ -1,5 +1,5 @@
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
-import { cellCount } from './family.ts';
+import { Cells } from './cells.ts';
 import type { Family } from './family.ts';
 
 /** What a look at a collection found: only numbers changed, histograms have other buckets, or there are other points. */
@@ -19,21 +19,22 @@ export interface ExpositionPart {
 /** Points are learned in one round; histograms then tell their buckets when they are looked at, and get cells for them in another. */
 const MAX_ROUNDS = 3;
 
-/**
- * The families of a page and their numbers, kept up to date with the collections. Numbers stand in one array in the order of the
- * page: moving ten thousand of them touches memory in a row, not ten thousand objects.
- */
+/** The families of a page and their numbers, kept up to date with the collections. */
 export class Exposition {
   families: readonly Family[] = [];
   conflicts: readonly string[] = [];
-  cells = new Float64Array(0);
   /** Changes with the set of lines; the same revision means that only numbers changed. */
   revision = 0;
   readonly #parts: readonly ExpositionPart[];
+  readonly #cells = new Cells();
 
   /** Of two families with one name, that of the earlier part stays. */
   constructor(parts: readonly ExpositionPart[]) {
     this.#parts = parts;
+  }
+
+  get cells(): Float64Array {
+    return this.#cells.numbers;
   }
 
   update(collection: readonly ResourceMetrics[]): void {
@@ -41,7 +42,7 @@ export class Exposition {
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       if (this.revision > 0 && outcomes.every((outcome) => outcome === 'same')) return;
       for (const [index, part] of this.#parts.entries()) if (outcomes[index] === 'other') part.rebuild(collection);
-      this.#assignCells();
+      this.#showFamilies();
       outcomes = this.#refresh(collection);
     }
   }
@@ -50,21 +51,17 @@ export class Exposition {
     return this.#parts.map((part) => part.refresh(collection, this.cells));
   }
 
-  #assignCells(): void {
+  #showFamilies(): void {
+    const families = this.#parts.flatMap((part) => part.families);
+    this.#cells.place(families);
     const byName = new Map<string, Family>();
     const conflicts = this.#parts.flatMap((part) => part.conflicts);
-    let cells = 0;
-    for (const family of this.#parts.flatMap((part) => part.families)) {
-      for (const series of family.series) {
-        series.cell = cells;
-        cells += cellCount(family, series);
-      }
+    for (const family of families) {
       if (byName.has(family.name)) conflicts.push(`${family.name}: the agent's own names and the legacy names both have it`);
       else byName.set(family.name, family);
     }
     this.families = [...byName.values()];
     this.conflicts = conflicts;
-    this.cells = new Float64Array(cells);
     this.revision += 1;
   }
 }

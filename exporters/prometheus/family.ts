@@ -29,7 +29,7 @@ export interface Series {
   readonly bounds: readonly number[] | undefined;
   /**
    * Place of the first number: the number itself; or of a histogram the cumulative bucket counts with `+Inf`, the sum, the count.
-   * The creation time follows where the family has one, in seconds.
+   * The creation time follows where the family has one, in seconds. Negative before there is a place.
    */
   cell: number;
 }
@@ -75,14 +75,17 @@ export class HistogramSeries implements Series {
     this.labelText = labelText;
   }
 
-  /** Writes the cells; true when the bounds are others now, and the cells are too many or too few. */
+  /** Writes the cells; true when it has none because the bounds are others now. */
   take(value: unknown, startTime: HrTime, cells: Float64Array): boolean {
     if (!isHistogram(value)) return false;
     const { boundaries, cumulativeCounts } = classicBuckets(value);
     this.native = 'scale' in value ? value : undefined;
     const isReshaped = boundaries.length !== this.bounds.length || boundaries.some((bound, index) => bound !== this.bounds[index]);
-    if (isReshaped) this.bounds = [...boundaries];
-    if (isReshaped || this.cell < 0) return isReshaped;
+    if (isReshaped) {
+      this.bounds = [...boundaries];
+      this.cell = -1;
+    }
+    if (this.cell < 0) return true;
     for (let index = 0; index <= boundaries.length; index += 1) cells[this.cell + index] = cumulativeCounts[index] ?? value.count;
     const after = this.cell + boundaries.length + 1;
     cells[after] = value.sum ?? Number.NaN;
