@@ -171,8 +171,9 @@ function readByPath(paths: readonly string[], textOf: (path: string) => string):
 function filesOfSweep(sysRoot: string): readonly string[] {
   return findDevices(sysRoot).flatMap((device) => {
     const { cores, hostMemory, ecc, health } = takeInventory(findFiles(device), DETAIL);
-    const ofCores = [...cores.values()].flatMap(({ memory, status, other }) => [memory.kinds, status, other]);
-    return [...ofCores, hostMemory.kinds, ecc, health].flatMap((files) => [...files.values()].map(({ path }) => path));
+    const ofCores = [...cores.values()].flatMap(({ memory, status, other }) => [memory.kinds.files, status.files, Object.values(other)]);
+    const all = [...ofCores, hostMemory.kinds.files, ecc.files, [...health.values()]].flat();
+    return all.map(({ path }) => path);
   });
 }
 

@@ -129,7 +129,7 @@ function recordCore(device: DeviceCounters, index: string, core: DeviceCore, rec
 
 function eachOf(map: NumberMap | undefined, record: (name: string, value: number) => void): void {
   if (map === undefined) return;
-  for (const name of Object.keys(map)) {
+  for (const name in map) {
     const value = map[name];
     if (value !== undefined) record(name, value);
   }

@@ -1,7 +1,6 @@
 import type { DeviceCore, NumberMap } from '../../src/report.ts';
 import type { CoreActivity } from './busy-time.ts';
 import type { CoreNodes, MemoryNodes, SysfsDetail } from './inventory.ts';
-import { OUTCOMES } from './roles.ts';
 import type { Sweep } from './sweep.ts';
 
 /** Where drivers before 2.17 put what they do not tell apart. */
@@ -29,17 +28,17 @@ export function readCore(sweep: Sweep, { nodes, before, activity, detail, counte
   const events = detail.events ? sweep.counts(status, before?.events) : undefined;
   const executions = countersAreLive ? readExecutions(sweep, nodes, events) : undefined;
   if (countersAreLive) {
-    const busyTime = sweep.wide(other.get('nc_time_in_use'));
-    const flopCount = sweep.wide(other.get('flop_count'));
+    const busyTime = sweep.wide(other.nc_time_in_use);
+    const flopCount = sweep.wide(other.flop_count);
     const { flops, utilization } = activity.next({ busyTime, flops: flopCount, completions: executions?.['completed'] }, monotonicMs);
     if (flops !== undefined) core.flops = flops;
     if (utilization !== undefined) core.utilization = utilization;
   }
   if (executions !== undefined) core.executions = executions;
   if (events !== undefined) core.events = events;
-  const modelLoads = sweep.count(other.get('model_load_count'));
+  const modelLoads = sweep.count(other.model_load_count);
   if (modelLoads !== undefined) core.model_loads = modelLoads;
-  const resetRequests = sweep.count(other.get('reset_req_count'));
+  const resetRequests = sweep.count(other.reset_req_count);
   if (resetRequests !== undefined) core.reset_requests = resetRequests;
   return core;
 }
@@ -57,8 +56,8 @@ export function readMemory(sweep: Sweep, memory: MemoryNodes, before: NumberMap 
 
 function readExecutions(sweep: Sweep, nodes: CoreNodes, events: NumberMap | undefined): NumberMap | undefined {
   let executions: Record<string, number> | undefined;
-  for (const [outcome, name] of OUTCOMES) {
-    const total = events === undefined ? sweep.count(nodes.status.get(name)) : events[name];
+  for (const { outcome, name, file } of nodes.outcomes) {
+    const total = events === undefined ? sweep.count(file) : events[name];
     if (total !== undefined) (executions ??= {})[outcome] = total;
   }
   return executions;

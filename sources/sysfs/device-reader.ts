@@ -212,8 +212,9 @@ export class DeviceReader {
 
   #readErrors(sweep: Sweep, monotonicMs: number): NumberMap {
     const ecc: Record<string, number> = {};
-    for (const [name, file] of this.#inventory.ecc) {
-      const value = sweep.count(file);
+    const { names, files } = this.#inventory.ecc;
+    for (const [index, name] of names.entries()) {
+      const value = sweep.count(files[index]);
       if (value === undefined) continue;
       let counter = this.#errors.get(name);
       if (counter === undefined) {
@@ -242,7 +243,7 @@ export class DeviceReader {
 
   /** The count is the device's; every core shows the same one. */
   #readResetFailures(sweep: Sweep): number | undefined {
-    for (const core of this.#inventory.cores.values()) return sweep.count(core.other.get('reset_fail_count'));
+    for (const core of this.#inventory.cores.values()) return sweep.count(core.other.reset_fail_count);
     return undefined;
   }
 }

@@ -1,11 +1,9 @@
+import { NamedFiles } from './named-files.ts';
 import { nodeFile } from './node-file.ts';
 import type { NodeFile } from './node-file.ts';
 import { OUTCOMES, roleOf } from './roles.ts';
 import type { FactNode, HealthNode, NodeRole, OtherCounter } from './roles.ts';
 import type { FoundFile } from './walk.ts';
-
-/** Files by name: memory kinds, status counters. */
-export type NamedFiles = Map<string, NodeFile>;
 
 /** Memory in one place. `all` is the total over all kinds; the first drivers have nothing else. */
 export interface MemoryNodes {
@@ -17,8 +15,17 @@ export interface MemoryNodes {
 export interface CoreNodes {
   readonly memory: MemoryNodes;
   readonly status: NamedFiles;
-  readonly other: Map<OtherCounter, NodeFile>;
+  /** Those status counters that say how executions ended. */
+  outcomes: readonly OutcomeFile[];
+  readonly other: Partial<Record<OtherCounter, NodeFile>>;
   architecture: NodeFile | undefined;
+}
+
+export interface OutcomeFile {
+  readonly outcome: string;
+  /** Name of the status counter. */
+  readonly name: string;
+  readonly file: NodeFile;
 }
 
 /** Files of one device that the agent can read, by what they mean. */
@@ -46,7 +53,7 @@ const OUTCOME_COUNTERS: ReadonlySet<string> = new Set(OUTCOMES.map(([, name]) =>
 /** Where two files mean the same, the first in the order of the walk counts. Files that nobody wants are left out. */
 export function takeInventory(files: readonly FoundFile[], detail: SysfsDetail): Inventory {
   const cores = new Map<number, CoreNodes>();
-  const device = { hostMemory: noMemory(), ecc: new Map(), health: new Map(), facts: new Map() };
+  const device = { hostMemory: noMemory(), ecc: new NamedFiles(), health: new Map(), facts: new Map() };
   let power: NodeFile | undefined;
   for (const file of files) {
     const role = roleOf(file.directories, file.name);
@@ -55,7 +62,15 @@ export function takeInventory(files: readonly FoundFile[], detail: SysfsDetail):
     else if ('core' in role) placeInCore(cores, role, file.path);
     else placeInDevice(device, role, file.path);
   }
+  for (const core of cores.values()) core.outcomes = outcomesOf(core.status);
   return { cores, ...device, power };
+}
+
+function outcomesOf(status: NamedFiles): readonly OutcomeFile[] {
+  return OUTCOMES.flatMap(([outcome, name]) => {
+    const file = status.get(name);
+    return file === undefined ? [] : [{ outcome, name, file }];
+  });
 }
 
 function isWanted(role: NodeRole, { peaks, events }: SysfsDetail): boolean {
@@ -68,7 +83,7 @@ export function allFiles(inventory: Inventory): readonly NodeFile[] {
   return [
     ...[...cores.values()].flatMap(coreFiles),
     ...memoryFiles(hostMemory),
-    ...ecc.values(),
+    ...ecc.files,
     ...health.values(),
     ...facts.values(),
     ...(power === undefined ? [] : [power]),
@@ -76,24 +91,24 @@ export function allFiles(inventory: Inventory): readonly NodeFile[] {
 }
 
 function coreFiles({ memory, status, other, architecture }: CoreNodes): readonly NodeFile[] {
-  return [...memoryFiles(memory), ...status.values(), ...other.values(), ...(architecture === undefined ? [] : [architecture])];
+  return [...memoryFiles(memory), ...status.files, ...Object.values(other), ...(architecture === undefined ? [] : [architecture])];
 }
 
 function memoryFiles(memory: MemoryNodes): readonly NodeFile[] {
-  return [...memory.kinds.values(), ...memory.peaks.values(), ...(memory.all === undefined ? [] : [memory.all])];
+  return [...memory.kinds.files, ...memory.peaks.files, ...(memory.all === undefined ? [] : [memory.all])];
 }
 
 function placeInCore(cores: Map<number, CoreNodes>, role: Extract<NodeRole, { readonly core: number }>, path: string): void {
   let core = cores.get(role.core);
   if (core === undefined) {
     if (cores.size >= MAX_CORES) return;
-    core = { memory: noMemory(), status: new Map(), other: new Map(), architecture: undefined };
+    core = { memory: noMemory(), status: new NamedFiles(), outcomes: [], other: {}, architecture: undefined };
     cores.set(role.core, core);
   }
   if (role.role === 'core_architecture') core.architecture ??= nodeFile(path);
   else if (role.role === 'device_memory') placeMemory(core.memory, role, path);
-  else if (role.role === 'status') place(core.status, role.name, path);
-  else place(core.other, role.name, path);
+  else if (role.role === 'status') core.status.place(role.name, path);
+  else core.other[role.name] ??= nodeFile(path);
 }
 
 function placeInDevice(
@@ -106,7 +121,7 @@ function placeInDevice(
       placeMemory(device.hostMemory, role, path);
       return;
     case 'ecc':
-      place(device.ecc, role.name, path);
+      device.ecc.place(role.name, path);
       return;
     case 'health':
       place(device.health, role.name, path);
@@ -122,7 +137,7 @@ function placeMemory(
   role: { readonly leaf: 'total' | 'peak'; readonly kind: string | undefined },
   path: string,
 ): void {
-  if (role.kind !== undefined) place(role.leaf === 'peak' ? memory.peaks : memory.kinds, role.kind, path);
+  if (role.kind !== undefined) (role.leaf === 'peak' ? memory.peaks : memory.kinds).place(role.kind, path);
   else if (role.leaf === 'total') memory.all ??= nodeFile(path);
 }
 
@@ -131,5 +146,5 @@ function place<K>(files: Map<K, NodeFile>, key: K, path: string): void {
 }
 
 function noMemory(): MemoryNodes {
-  return { all: undefined, kinds: new Map(), peaks: new Map() };
+  return { all: undefined, kinds: new NamedFiles(), peaks: new NamedFiles() };
 }

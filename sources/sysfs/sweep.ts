@@ -4,7 +4,7 @@ import { errnoName, fileErrorCode } from '../../src/file-error.ts';
 import type { NumberMap } from '../../src/report.ts';
 import type { SourceFailure } from '../../src/source.ts';
 import { parseDecimalLine } from './decimal.ts';
-import type { NamedFiles } from './inventory.ts';
+import type { NamedFiles } from './named-files.ts';
 import type { NodeFile, NodeReader } from './node-file.ts';
 
 /** Errors that say a node is no longer there: the driver was reloaded, or took the device away. */
@@ -70,14 +70,12 @@ export class Sweep {
   counts(files: NamedFiles, before?: NumberMap): NumberMap | undefined {
     const values = this.#values;
     values.length = 0;
-    for (const file of files.values()) values.push(this.count(file));
-    if (before !== undefined && saysTheSame(before, files, values)) return before;
+    for (const file of files.files) values.push(this.count(file));
+    if (before !== undefined && saysTheSame(before, files.names, values)) return before;
     let counts: Record<string, number> | undefined;
-    let index = 0;
-    for (const name of files.keys()) {
+    for (const [index, name] of files.names.entries()) {
       const value = values[index];
       if (value !== undefined) (counts ??= {})[name] = value;
-      index += 1;
     }
     return counts;
   }
@@ -112,11 +110,7 @@ export class Sweep {
   }
 }
 
-function saysTheSame(before: NumberMap, files: NamedFiles, values: readonly (number | undefined)[]): boolean {
-  let index = 0;
-  for (const name of files.keys()) {
-    if (before[name] !== values[index]) return false;
-    index += 1;
-  }
+function saysTheSame(before: NumberMap, names: readonly string[], values: readonly (number | undefined)[]): boolean {
+  for (let index = 0; index < values.length; index += 1) if (before[names[index] ?? ''] !== values[index]) return false;
   return true;
 }
