@@ -73,7 +73,7 @@ export class LegacyPart implements ExpositionPart {
     // Points of several metrics come together in one line: when some are new, all are bound again.
     for (const segment of this.#plan.segments) {
       const host = hostResource ?? segment.place.resource;
-      segment.direct(segment.attributes.map((attributes) => this.#bind(attributes, segment, host, families)));
+      segment.direct(this.#plan.attributesOf(segment).map((attributes) => this.#bind(attributes, segment, host, families)));
     }
     const ordered = [...families.values()].toSorted((a, b) => a.order - b.order);
     this.families = ordered;

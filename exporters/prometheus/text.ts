@@ -83,16 +83,19 @@ export class TextPageEncoder implements PageEncoder {
 
   /** Writes the numbers that are not the same any more into the scratch buffer; returns how many there are. */
   #writeChanged(cells: Float64Array): number {
-    const { lines } = this.#layout;
+    const { cells: places, values, isPython, count } = this.#layout.lines;
+    const scratch = this.#scratch;
+    const changedIndexes = this.#changed;
+    const newLengths = this.#newLengths;
     let changed = 0;
     let position = 0;
-    for (let index = 0; index < lines.count; index += 1) {
-      const value = cells[lines.cells[index] ?? 0] ?? Number.NaN;
-      if (isSameNumber(value, lines.values[index] ?? Number.NaN)) continue;
-      lines.values[index] = value;
-      const end = writeSpelled(this.#scratch, position, value, lines.isPython[index] === 1);
-      this.#changed[changed] = index;
-      this.#newLengths[changed] = end - position;
+    for (let index = 0; index < count; index += 1) {
+      const value = cells[places[index] ?? 0] ?? Number.NaN;
+      if (isSameNumber(value, values[index] ?? Number.NaN)) continue;
+      values[index] = value;
+      const end = writeSpelled(scratch, position, value, isPython[index] === 1);
+      changedIndexes[changed] = index;
+      newLengths[changed] = end - position;
       changed += 1;
       position = end;
     }

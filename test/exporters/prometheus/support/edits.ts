@@ -1,5 +1,5 @@
 import { ValueType } from '@opentelemetry/api';
-import type { Attributes } from '@opentelemetry/api';
+import type { Attributes, HrTime } from '@opentelemetry/api';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
 import type { DataPoint, Histogram, MetricData, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
@@ -10,7 +10,7 @@ interface PointModel {
   readonly attributes: number;
   readonly isCopy: boolean;
   readonly value: number;
-  readonly startSecond: number;
+  readonly start: number;
 }
 
 /** One metric of one scope of one resource. */
@@ -44,6 +44,12 @@ const RESOURCES = [1, 2, 3].map((pid) =>
 );
 const SCOPES = [{ name: 'one', version: '1' }, { name: 'two' }] as const;
 const ATTRIBUTES: readonly Attributes[] = [{}, { core: 0 }, { core: 1 }, { 'a.b': 'x', a_b: 'y' }, { 'a.b': 'x;y' }, { text: '"\\\n火' }];
+/** The same objects in every collection, as the series store's are. */
+const START_TIMES: readonly HrTime[] = [
+  [0, 0],
+  [1, 500_000_000],
+  [2, 0],
+];
 const BOUNDS = [[], [1, 5], [1, 5, 25], [2, 5]] as const;
 
 /** Different metrics may come under one name, and names may have two types. */
@@ -64,7 +70,7 @@ const point: fc.Arbitrary<PointModel> = fc.record({
   attributes: fc.nat(ATTRIBUTES.length - 1),
   isCopy: fc.boolean(),
   value: fc.oneof(fc.nat(20), fc.double(), fc.constantFrom(1e21, 123_456_789_012)),
-  startSecond: fc.nat(2),
+  start: fc.nat(START_TIMES.length - 1),
 });
 const points = fc.array(point, { maxLength: 4 });
 const metric: fc.Arbitrary<MetricModel> = fc.record({
@@ -165,9 +171,9 @@ function metricOf(model: MetricModel): MetricData {
   return { ...base, dataPointType: DataPointType.GAUGE, dataPoints };
 }
 
-function pointOf<T>({ attributes, isCopy, startSecond }: PointModel, value: T): DataPoint<T> {
+function pointOf<T>({ attributes, isCopy, start }: PointModel, value: T): DataPoint<T> {
   const shared = ATTRIBUTES[attributes] ?? {};
-  return { attributes: isCopy ? { ...shared } : shared, startTime: [startSecond, 0], endTime: [10, 0], value };
+  return { attributes: isCopy ? { ...shared } : shared, startTime: START_TIMES[start] ?? [0, 0], endTime: [10, 0], value };
 }
 
 function histogramOf(value: number, boundaries: readonly number[]): Histogram {
