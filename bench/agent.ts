@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- agent [--seconds N]`: the whole agent as it ships (the bundle, run as a program), on a virtual trn2.48xlarge at
- * a period of one second with every exporter on, beside node_exporter on this machine, both scraped once a second. The virtual host
- * runs in a process of its own. Measured after a warm-up: CPU time of all threads as the kernel counts it, and resident memory.
+ * a period of one second with every exporter on: once with its default sources, once with `nds` as well, which is off by default.
+ * Beside them node_exporter on this machine; all are scraped once a second. The virtual host runs in a process of its own.
+ * Measured after a warm-up: CPU time of all threads as the kernel counts it, and resident memory.
  */
 import { fork, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -53,7 +54,8 @@ export async function run(args: readonly string[]): Promise<void> {
   const started: Contestant[] = [];
   try {
     const [roots] = (await once(host, 'message')) as [Roots];
-    started.push(await startAgent(roots, folder, sink.port));
+    started.push(await startAgent('agent', { roots, folder, otlpPort: sink.port, withNds: false }));
+    started.push(await startAgent('agent_nds', { roots, folder, otlpPort: sink.port, withNds: true }));
     started.push(await startNodeExporter());
     const loads = await observe(started, seconds);
     report(started, loads, seconds, sink);
@@ -77,14 +79,21 @@ interface Roots {
   readonly imdsEndpoint: string;
 }
 
-async function startAgent(roots: Roots, folder: string, otlpPort: number): Promise<Contestant> {
+interface AgentSetting {
+  readonly roots: Roots;
+  readonly folder: string;
+  readonly otlpPort: number;
+  readonly withNds: boolean;
+}
+
+async function startAgent(name: string, { roots, folder, otlpPort, withNds }: AgentSetting): Promise<Contestant> {
   const port = await freePort();
   const config = {
     period: `${PERIOD_MS}ms`,
-    source: { spec: 'native', nds: { enabled: true }, imds: { endpoint: roots.imdsEndpoint } },
+    source: { spec: 'native', nds: { enabled: withNds }, imds: { endpoint: roots.imdsEndpoint } },
     exporters: { json_stdout: {}, prometheus: { port }, otlp: { endpoint: `http://127.0.0.1:${otlpPort}` } },
   };
-  const configFile = join(folder, 'config.json');
+  const configFile = join(folder, `${name}.json`);
   writeFileSync(configFile, JSON.stringify(config));
   const env = {
     ...process.env,
@@ -96,7 +105,7 @@ async function startAgent(roots: Roots, folder: string, otlpPort: number): Promi
   };
   const child = spawn(BUNDLE, ['-c', configFile, '--verbose', '1'], { stdio: ['ignore', 'pipe', 'inherit'], env });
   child.stdout.resume();
-  return await scraped('agent', child, port);
+  return await scraped(name, child, port);
 }
 
 async function startNodeExporter(): Promise<Contestant> {
@@ -155,13 +164,16 @@ function report(contestants: readonly Contestant[], loads: readonly Load[], seco
     console.log(describeSummary(`${name}: CPU of one core`, load.cpuPercent, '%'));
     console.log(describeSummary(`${name}: resident`, load.residentMib, 'MiB'));
   }
-  console.log(`agent: ${(sink.bytes / sink.requests / 1024).toFixed(0)} KiB in an OTLP request on average, ${sink.requests} requests`);
-  const [agent, peer] = loads;
-  if (agent === undefined || peer === undefined) return;
-  const line = (measure: string, of: (load: Load) => Summary, goal: string): void =>
-    console.log(closingLine({ measure: `agent/${measure}`, ours: of(agent).median, peer: of(peer).median, better: 'less', goal }));
-  line('cpu_percent', ({ cpuPercent }) => cpuPercent, '<=2');
-  line('resident_mib', ({ residentMib }) => residentMib, '<=90');
+  console.log(`agents: ${(sink.bytes / sink.requests / 1024).toFixed(0)} KiB in an OTLP request on average, ${sink.requests} requests`);
+  const peer = loads.at(-1);
+  for (const [index, { name }] of contestants.slice(0, -1).entries()) {
+    const load = loads[index];
+    if (load === undefined || peer === undefined) continue;
+    const line = (measure: string, of: (load: Load) => Summary, goal: string): void =>
+      console.log(closingLine({ measure: `${name}/${measure}`, ours: of(load).median, peer: of(peer).median, better: 'less', goal }));
+    line('cpu_percent', ({ cpuPercent }) => cpuPercent, '<=2');
+    line('resident_mib', ({ residentMib }) => residentMib, '<=90');
+  }
 }
 
 interface OtlpSink {

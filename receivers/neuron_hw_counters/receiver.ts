@@ -28,9 +28,10 @@ function receive(reading: GroupReading<'neuron_hw_counters'>, recorder: Recorder
 
 function recordErrors(device: DeviceErrors, isTally: boolean, recorder: Recorder, context: ReceiverContext): void {
   // By name, whatever the source's order.
-  for (const [name, count] of Object.entries(device.ecc).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const name of Object.keys(device.ecc).toSorted()) {
+    const count = device.ecc[name];
     const [, memory, errorType] = /^(mem|hbm|sram)_ecc_(\w+)$/.exec(name) ?? [];
-    if (errorType === undefined) continue;
+    if (errorType === undefined || count === undefined) continue;
     const attributes = attributesOf(device.neuron_device_index, memory === 'sram' ? 'SRAM' : deviceMemoryType(context.facts), errorType);
     if (isTally) recorder.add(metrics.errors, count, attributes);
     else recorder.total(metrics.errors, count, attributes, context.bootTimeMs);

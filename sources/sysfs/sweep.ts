@@ -21,7 +21,7 @@ export class Sweep {
   readonly #device: string;
   readonly #group: SysfsGroup;
   readonly #failed = new Map<ErrorCode, AgentError>();
-  /** Of the files that are being read. */
+  /** Of the files that are being read; longer than their list where another one was. */
   readonly #values: (number | undefined)[] = [];
 
   /** Failures are those of `group`. */
@@ -68,12 +68,12 @@ export class Sweep {
 
   /** Counters by name; undefined when there is none. `before` itself, what the same files said last, when they say it again. */
   counts(files: NamedFiles, before?: NumberMap): NumberMap | undefined {
+    const { names } = files;
     const values = this.#values;
-    values.length = 0;
-    for (const file of files.files) values.push(this.count(file));
-    if (before !== undefined && saysTheSame(before, files.names, values)) return before;
+    for (let index = 0; index < names.length; index += 1) values[index] = this.count(files.files[index]);
+    if (before !== undefined && saysTheSame(before, names, values)) return before;
     let counts: Record<string, number> | undefined;
-    for (const [index, name] of files.names.entries()) {
+    for (const [index, name] of names.entries()) {
       const value = values[index];
       if (value !== undefined) (counts ??= {})[name] = value;
     }
@@ -111,6 +111,6 @@ export class Sweep {
 }
 
 function saysTheSame(before: NumberMap, names: readonly string[], values: readonly (number | undefined)[]): boolean {
-  for (let index = 0; index < values.length; index += 1) if (before[names[index] ?? ''] !== values[index]) return false;
+  for (let index = 0; index < names.length; index += 1) if (before[names[index] ?? ''] !== values[index]) return false;
   return true;
 }
