@@ -77,6 +77,7 @@ export class DatastoreCollector {
       if (attended === undefined) this.#forget((tracked) => tracked.device === index);
       else for (const pid of attended.pids) this.#readDatastore(index, attended.device, pid, round);
     }
+    this.#dropReused(round);
     this.#forget((tracked) => tracked.seenInRound !== this.#round);
     const isComplete = failures.length === 0 && !this.#isTroubled();
     return { processes: byProcess(round.found), isComplete, failures };
@@ -155,6 +156,15 @@ export class DatastoreCollector {
     const tracked = { device, pid, startTicks, datastore, seenInRound: this.#round };
     this.#tracked.set(key, tracked);
     return tracked;
+  }
+
+  /** A device that is held up makes a round long: a pid that has another owner now leaves open whose readings these are. */
+  #dropReused({ startTicks, found }: Round): void {
+    for (const [pid, ticks] of startTicks) {
+      const now = this.#options.startTicksOf(pid);
+      if (now === undefined || now === ticks) continue;
+      for (let index = found.length - 1; index >= 0; index -= 1) if (found[index]?.pid === pid) found.splice(index, 1);
+    }
   }
 
   #startTicksOf(pid: number, { startTicks }: Round): number | undefined {

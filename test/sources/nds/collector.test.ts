@@ -177,7 +177,7 @@ describe('what a process did', () => {
     expect(processes[0]?.executions?.summary).toMatchObject({ completed: 10 });
   });
 
-  test('a process is looked up once in a round, however many devices it has', () => {
+  test('a process is looked up when a round begins and when it ends, however many devices it has', () => {
     const driver = new FakeDriver(3);
     const asked: number[] = [];
     const startTicksOf = (pid: number): number | undefined => (asked.push(pid), undefined);
@@ -185,7 +185,16 @@ describe('what a process did', () => {
     for (const device of [0, 1, 2]) driver.start(device, 42, CONTENT);
     driver.start(2, 43, CONTENT);
     for (let round = 0; round < 2; round += 1) collector.collect({ groups: ALL, coresPerDevice: 2, knownPids: [] });
-    expect(asked).toEqual([42, 43, 42, 43]);
+    expect(asked).toEqual([42, 43, 42, 43, 42, 43, 42, 43]);
+  });
+
+  test('a pid that got another owner during a round is nobody in it, and the new owner from the next round on', () => {
+    const driver = new FakeDriver(2);
+    const answers = [900, 900, 900, 901, 901, 901];
+    const collector = new DatastoreCollector({ access: driver, monotonicMs: () => 0, startTicksOf: () => answers.shift() });
+    for (const device of [0, 1]) driver.start(device, 42, CONTENT);
+    const seen = [1, 2, 3].map(() => collector.collect({ groups: ALL, coresPerDevice: 2, knownPids: [] }).processes);
+    expect(seen.map((processes) => processes.map(({ pid, startTicks }) => [pid, startTicks]))).toEqual([[[42, 900]], [], [[42, 901]]]);
   });
 
   test('a tool that attached without a datastore is no runtime', () => {
