@@ -1,3 +1,5 @@
+import { withRoom } from './growing-buffer.ts';
+
 /** Bytes of an unsigned varint below 2^35, which covers every length and tag here. */
 export function varintSize(value: number): number {
   if (value < 0x80) return 1;
@@ -121,11 +123,7 @@ export class ProtobufWriter {
   }
 
   #reserve(size: number): void {
-    const needed = this.#length + size;
-    if (needed <= this.#bytes.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
-    this.#bytes.copy(grown, 0, 0, this.#length);
-    this.#bytes = grown;
+    this.#bytes = withRoom(this.#bytes, this.#length, size);
   }
 }
 

@@ -1,9 +1,9 @@
+import { withRoom } from '../../src/growing-buffer.ts';
+import { MAX_NUMBER_BYTES, writeAscii, writeFinite } from '../../src/number-text.ts';
+
 const FIRST_CAPACITY = 16 * 1024;
-/** The longest text of a number: `-1.2345678901234567e-308`. */
-const MAX_NUMBER_LENGTH = 32;
 /** Go's encoding/json escapes these so that JSON can stand in HTML and in JavaScript. */
 const HTML_SPECIAL = /[<>&\u2028\u2029]/g;
-const ZERO = 0x30;
 const QUOTE = 0x22;
 
 /** Writes JSON's values, spelled as Go's encoding/json spells them, as UTF-8 into one growing buffer. */
@@ -47,25 +47,16 @@ export class JsonWriter {
 
   /** ASCII without anything to escape. */
   ascii(text: string): void {
-    const count = text.length;
-    this.#reserve(count);
-    const bytes = this.#bytes;
-    const start = this.#length;
-    for (let index = 0; index < count; index += 1) bytes[start + index] = text.charCodeAt(index);
-    this.#length = start + count;
+    this.#reserve(text.length);
+    this.#length = writeAscii(this.#bytes, this.#length, text);
   }
 
   /** JavaScript and Go agree on shortest digits and on when to use an exponent (below 1e-6, from 1e21). JSON has no infinity. */
   number(value: number): void {
     if (!Number.isFinite(value)) return this.ascii('null');
-    this.#reserve(MAX_NUMBER_LENGTH);
-    const size = Math.abs(value);
-    if (value < 0 || Object.is(value, -0)) this.#bytes[this.#length++] = 0x2d;
-    if (Number.isSafeInteger(size)) return this.#digits(size, digitCount(size));
-    // A decimal of up to 15 digits is the shortest text of the number nearest to it.
-    const hundredths = Math.round(size * 100);
-    if (hundredths < 1e15 && hundredths / 100 === size) this.#decimal(hundredths);
-    else this.ascii(String(size));
+    if (Object.is(value, -0)) return this.ascii('-0');
+    this.#reserve(MAX_NUMBER_BYTES);
+    this.#length = writeFinite(this.#bytes, this.#length, value);
   }
 
   string(text: string): void {
@@ -92,44 +83,12 @@ export class JsonWriter {
     this.#length += this.#bytes.write(json, this.#length);
   }
 
-  /** A number that has one or two decimals. */
-  #decimal(hundredths: number): void {
-    const whole = Math.floor(hundredths / 100);
-    const fraction = hundredths - whole * 100;
-    this.#digits(whole, digitCount(whole));
-    this.#bytes[this.#length++] = 0x2e;
-    if (fraction % 10 === 0) this.#digits(fraction / 10, 1);
-    else this.#digits(fraction, 2);
-  }
-
-  /** The last `count` digits of a whole number. */
-  #digits(value: number, count: number): void {
-    const bytes = this.#bytes;
-    let rest = value;
-    for (let at = this.#length + count - 1; at >= this.#length; at -= 1) {
-      const next = Math.floor(rest / 10);
-      bytes[at] = ZERO + (rest - next * 10);
-      rest = next;
-    }
-    this.#length += count;
-  }
-
   #reserve(size: number): void {
-    const needed = this.#length + size;
-    if (needed <= this.#bytes.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
-    this.#bytes.copy(grown, 0, 0, this.#length);
-    this.#bytes = grown;
+    this.#bytes = withRoom(this.#bytes, this.#length, size);
   }
 }
 
 /** Stands for itself in a text of JSON. */
 function isPlain(code: number): boolean {
   return code >= 0x20 && code < 0x7f && code !== QUOTE && code !== 0x5c && code !== 0x3c && code !== 0x3e && code !== 0x26;
-}
-
-function digitCount(value: number): number {
-  let count = 1;
-  for (let power = 10; value >= power; power *= 10) count += 1;
-  return count;
 }

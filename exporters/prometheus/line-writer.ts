@@ -1,7 +1,9 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
+import { withRoom } from '../../src/growing-buffer.ts';
+import { MAX_NUMBER_BYTES } from '../../src/number-text.ts';
 import { isSameNumber } from './line-table.ts';
 import type { LineTable } from './line-table.ts';
-import { MAX_NUMBER_BYTES, writeSpelled } from './numbers.ts';
+import { writeSpelled } from './numbers.ts';
 
 /** Neighbouring lines of a page, comments before them included. */
 export interface LineRange {
@@ -80,8 +82,7 @@ export class LineWriter {
   }
 
   #reserve(size: number): void {
-    const needed = this.length + size;
-    if (needed > this.#memory.length) this.#memory = grown(this.#memory, Math.max(needed, Math.ceil(this.#memory.length * GROWTH)));
+    this.#memory = withRoom(this.#memory, this.length, size, GROWTH);
   }
 }
 
@@ -89,9 +90,3 @@ const LINE_END = 10;
 /** Of one UTF-16 code unit. */
 const MAX_UTF8_BYTES = 3;
 const GROWTH = 1.5;
-
-function grown(memory: Buffer, size: number): Buffer {
-  const larger = Buffer.allocUnsafeSlow(size);
-  memory.copy(larger);
-  return larger;
-}

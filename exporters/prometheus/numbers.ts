@@ -1,29 +1,8 @@
-/** No number is written longer than this. */
-export const MAX_NUMBER_BYTES = 32;
+import { writeAscii, writeFinite } from '../../src/number-text.ts';
 
-const ZERO = 48;
-const POINT = 46;
-const MINUS = 45;
-
-/**
- * Writes a sample value as ASCII and returns the position after it. Integers and short decimals, which are nearly all values, never
- * become a string: formatting numbers is what a page costs.
- */
+/** Writes a sample value as Go spells it, and returns the position after it. */
 export function writeNumber(out: Uint8Array, at: number, value: number): number {
-  if (!Number.isFinite(value)) return writeAscii(out, at, spellNonFinite(value));
-  let position = at;
-  let magnitude = value;
-  if (value < 0) {
-    out[position++] = MINUS;
-    magnitude = -value;
-  }
-  if (Number.isSafeInteger(magnitude)) return writeInteger(out, position, magnitude);
-  if (magnitude < 1e6 && magnitude >= 1e-6) {
-    const billionths = Math.round(magnitude * 1e9);
-    // Division of two exact integers rounds correctly, so equality means the decimal reads back as this very number.
-    if (billionths / 1e9 === magnitude) return writeDecimal(out, position, billionths);
-  }
-  return writeAscii(out, position, String(magnitude));
+  return Number.isFinite(value) ? writeFinite(out, at, value) : writeAscii(out, at, spellNonFinite(value));
 }
 
 /** Writes a sample value as Python or as Go spells it, and returns the position after it. */
@@ -50,44 +29,6 @@ export function boundText(bound: number): string {
   const magnitude = Math.abs(bound);
   if (magnitude !== 0 && (magnitude < 1e-4 || magnitude >= 1e6)) return bound.toExponential().replace(/e([+-])(\d)$/, 'e$10$2');
   return Number.isInteger(bound) ? `${bound}.0` : String(bound);
-}
-
-export function writeAscii(out: Uint8Array, at: number, text: string): number {
-  let position = at;
-  for (let index = 0; index < text.length; index += 1) out[position++] = text.charCodeAt(index);
-  return position;
-}
-
-function writeInteger(out: Uint8Array, at: number, value: number): number {
-  if (value < 1e9) return writeDigits(out, at, value, digitsOf(value));
-  const high = Math.floor(value / 1e9);
-  return writeDigits(out, writeDigits(out, at, high, digitsOf(high)), value - high * 1e9, 9);
-}
-
-function writeDecimal(out: Uint8Array, at: number, billionths: number): number {
-  const whole = Math.floor(billionths / 1e9);
-  let position = writeDigits(out, at, whole, digitsOf(whole));
-  out[position++] = POINT;
-  position = writeDigits(out, position, billionths - whole * 1e9, 9);
-  while (out[position - 1] === ZERO) position -= 1;
-  return position;
-}
-
-/** Writes the last `digits` digits, zeros in front. */
-function writeDigits(out: Uint8Array, at: number, value: number, digits: number): number {
-  let rest = value | 0;
-  for (let position = at + digits - 1; position >= at; position -= 1) {
-    const next = (rest / 10) | 0;
-    out[position] = ZERO + rest - next * 10;
-    rest = next;
-  }
-  return at + digits;
-}
-
-function digitsOf(value: number): number {
-  let digits = 1;
-  for (let limit = 10; value >= limit; limit *= 10) digits += 1;
-  return digits;
 }
 
 function spellNonFinite(value: number): string {

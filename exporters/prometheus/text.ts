@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
+import { MAX_NUMBER_BYTES } from '../../src/number-text.ts';
 import type { Exposition } from './exposition.ts';
 import { isSameNumber } from './line-table.ts';
-import { MAX_NUMBER_BYTES, writeSpelled } from './numbers.ts';
+import { writeSpelled } from './numbers.ts';
 import type { PageEncoder } from './pages.ts';
 import { TextLayout } from './text-layout.ts';
 import type { TextDialect } from './text-lines.ts';

@@ -38,9 +38,3 @@ function digitsAt(bytes: Uint8Array, from: number, to: number): number {
   for (let at = from; at < to; at += 1) value = value * 10 + ((bytes[at] ?? DIGIT_0) - DIGIT_0);
   return value;
 }
-
-/** Unsigned decimal text; undefined for anything else and for what a double cannot hold exactly. */
-export function parseCount(text: string): number | undefined {
-  const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN;
-  return Number.isSafeInteger(value) ? value : undefined;
-}

@@ -1,5 +1,5 @@
 import type { DeviceFacts } from '../../src/report.ts';
-import { parseCount } from './decimal.ts';
+import { parseCount } from '../procfs/counts.ts';
 import type { FactNode } from './roles.ts';
 
 /** While the device is being reset, firmware attributes say this (driver source, 2.30). */
@@ -14,7 +14,7 @@ export function parseFacts(texts: ReadonlyMap<FactNode, string>): DeviceFacts {
   const firmwareBuild = known(texts.get('fw_build'));
   const firmwareApi = known(texts.get('fw_api_version'));
   const connected = parseConnected(texts.get('connected_devices'));
-  const cores = parseCount(texts.get('core_count') ?? '');
+  const cores = parseCount(texts.get('core_count'));
   return {
     ...(name !== undefined && { name }),
     ...(architecture !== undefined && { architecture }),
