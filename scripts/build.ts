@@ -21,10 +21,11 @@ const OPTIONAL_PACKAGES = ['koffi'];
 const MIN_NODE = [22, 15] as const;
 
 /**
- * How the bundle starts when it is run as a program: glibc gives memory back and keeps one arena, V8 keeps one helper thread and lets
- * the heap grow in small steps. What each of them brings: docs/decisions/memory.md.
+ * How the bundle starts when it is run as a program: glibc gives memory back and keeps one arena, V8 keeps one helper thread and has
+ * room for the garbage of a cycle. Here stands what cannot be set later; the rest is in src/v8-settings.ts. Kernels before 5.1 know no
+ * first lines beyond 127 bytes. What each setting brings: docs/decisions/memory.md.
  */
-const START = ['MALLOC_ARENA_MAX=1', 'MALLOC_TRIM_THRESHOLD_=131072', 'node', '--v8-pool-size=1', '--heap-growing-percent=25'] as const;
+const START = ['MALLOC_ARENA_MAX=1', 'MALLOC_TRIM_THRESHOLD_=131072', 'node', '--v8-pool-size=1', '--min-semi-space-size=2'] as const;
 
 /** Uncompressed size the bundle must stay below, in bytes. */
 const MAX_BUNDLE_BYTES = 2_000_000;

@@ -1,4 +1,4 @@
-import { setFlagsFromString } from 'node:v8';
+import './v8-settings.ts';
 import { runCli } from './cli/program.ts';
 import { EXIT } from './errors.ts';
 import { systemHost } from './host.ts';
@@ -16,9 +16,6 @@ function stopOnSignals(): AbortSignal {
 }
 
 async function main(): Promise<void> {
-  // Under a burst of work V8 lets the space for young objects grow to 48 MB and keeps it. The agent's garbage is small and dies young:
-  // the space it starts with will do, and a flood of requests leaves no trace in the agent's size.
-  setFlagsFromString('--semi-space-growth-factor=1');
   // Without a listener a closed stderr would end the process; there is nowhere left to say it.
   process.stderr.on('error', () => {});
   try {

@@ -47,7 +47,8 @@ export function readUltraserverId(host: Host): string | undefined {
 
 function readLine(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trim();
+    // Asked at each read, and most hosts have none of them: an error that is thrown costs more than all else here.
+    return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined;
   } catch (thrown) {
     if (errnoName(thrown) === undefined) throw thrown;
     return undefined;

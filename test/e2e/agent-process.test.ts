@@ -135,7 +135,7 @@ describe('the bundle alone', () => {
     await program.endsWith(0);
     expect(program.stdout.toString('utf8')).toBe(version.stdout.toString('utf8'));
     expect(readFileSync(alone, 'utf8')).toMatch(
-      /^#!\/usr\/bin\/env -S MALLOC_ARENA_MAX=1 .*node --v8-pool-size=1 --heap-growing-percent=25\n/,
+      /^#!\/usr\/bin\/env -S MALLOC_ARENA_MAX=1 .*node --v8-pool-size=1 --min-semi-space-size=2\n/,
     );
 
     const { bytes, records } = fixture('empty');
