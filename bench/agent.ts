@@ -2,7 +2,7 @@
  * `npm run bench -- agent [--seconds N]`: the whole agent as it ships (the bundle, run as a program), on a virtual trn2.48xlarge at
  * a period of one second with every exporter on: once with its default sources, once with `nds` as well, which is off by default.
  * Beside them node_exporter on this machine; all are scraped once a second. The virtual host runs in a process of its own.
- * Measured after a warm-up: CPU time of all threads as the kernel counts it, and resident memory.
+ * Measured each second after a warm-up: CPU time of all threads as the kernel counts it, and resident memory.
  */
 import { fork, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -27,6 +27,8 @@ const DEFAULT_SECONDS = 60;
 const START_DEADLINE_MS = 20_000;
 const BUNDLE = resolve(import.meta.dirname, '../dist/neuron-otel.cjs');
 const MEBIBYTE = 2 ** 20;
+/** Of 90 MB. */
+const MEMORY_GOAL_MIB = 85.8;
 
 /** A server that is scraped each second. */
 interface Contestant {
@@ -39,6 +41,8 @@ interface Contestant {
 /** Samples of every second. */
 interface Load {
   readonly cpuPercent: Summary;
+  /** CPU time of all seconds together: what recurs once a minute is in it, and in no median. */
+  readonly averageCpuPercent: number;
   readonly residentMib: Summary;
   readonly pageKib: number;
 }
@@ -150,6 +154,7 @@ async function observe(contestants: readonly Contestant[], seconds: number): Pro
   }
   return samples.map(({ cpuPercent, residentMib, bytes }) => ({
     cpuPercent: summarize(cpuPercent),
+    averageCpuPercent: cpuPercent.reduce((sum, value) => sum + value, 0) / cpuPercent.length,
     residentMib: summarize(residentMib),
     pageKib: bytes / 1024,
   }));
@@ -162,6 +167,7 @@ function report(contestants: readonly Contestant[], loads: readonly Load[], seco
     if (load === undefined) continue;
     console.log(`${name}: page of ${load.pageKib.toFixed(0)} KiB`);
     console.log(describeSummary(`${name}: CPU of one core`, load.cpuPercent, '%'));
+    console.log(`${name}: CPU of one core, average: ${load.averageCpuPercent.toPrecision(3)} %`);
     console.log(describeSummary(`${name}: resident`, load.residentMib, 'MiB'));
   }
   console.log(`agents: ${(sink.bytes / sink.requests / 1024).toFixed(0)} KiB in an OTLP request on average, ${sink.requests} requests`);
@@ -172,7 +178,7 @@ function report(contestants: readonly Contestant[], loads: readonly Load[], seco
     const line = (measure: string, of: (load: Load) => Summary, goal: string): void =>
       console.log(closingLine({ measure: `${name}/${measure}`, ours: of(load).median, peer: of(peer).median, better: 'less', goal }));
     line('cpu_percent', ({ cpuPercent }) => cpuPercent, '<=2');
-    line('resident_mib', ({ residentMib }) => residentMib, '<=90');
+    line('resident_mib', ({ residentMib }) => residentMib, `<=${MEMORY_GOAL_MIB}`);
   }
 }
 

@@ -1,3 +1,4 @@
+// oxlint-disable-next-line import/no-unassigned-import -- sets what has to be set before the rest is loaded
 import './v8-settings.ts';
 import { runCli } from './cli/program.ts';
 import { EXIT } from './errors.ts';

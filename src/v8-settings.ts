@@ -1,8 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * Settings of V8 that need not be given at the start, but before the rest of the agent is loaded: import this first. What each of
- * them brings: docs/decisions/memory.md.
+ * Imported first, for its effect: settings of V8 that need not be given when Node starts, but before the rest of the agent is loaded.
+ * What each of them brings: docs/decisions/memory.md.
  */
 
 // Under a burst of work V8 lets the space for young objects grow to 48 MB and keeps it. The agent's garbage is small and dies young:
@@ -10,5 +10,5 @@ import { setFlagsFromString } from 'node:v8';
 setFlagsFromString('--semi-space-growth-factor=1');
 // The rest of the heap grows in small steps.
 setFlagsFromString('--heap-growing-percent=25');
-// What runs once a second is compiled by Maglev for minutes, and soon again by TurboFan: the code of both stays, and brings nothing.
+// Code that runs once a second is compiled by Maglev, and before that has paid by TurboFan as well; the code of both takes memory.
 setFlagsFromString('--no-maglev');
