@@ -17,7 +17,7 @@ import { peerPath } from '../scripts/peers.ts';
 import { freePort } from '../test/e2e/support/ports.ts';
 import { cpuTimeMs, residentBytes } from './cpu-time.ts';
 import { RawClient } from './raw-client.ts';
-import { closingLine, describeSummary, summarize } from './statistics.ts';
+import { closingLine, describeSummary, mean, summarize } from './statistics.ts';
 import type { Summary } from './statistics.ts';
 
 const INSTANCE_TYPE = 'trn2.48xlarge';
@@ -154,7 +154,7 @@ async function observe(contestants: readonly Contestant[], seconds: number): Pro
   }
   return samples.map(({ cpuPercent, residentMib, bytes }) => ({
     cpuPercent: summarize(cpuPercent),
-    averageCpuPercent: cpuPercent.reduce((sum, value) => sum + value, 0) / cpuPercent.length,
+    averageCpuPercent: mean(cpuPercent),
     residentMib: summarize(residentMib),
     pageKib: bytes / 1024,
   }));

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { peerPath } from '../scripts/peers.ts';
 import { residentBytes } from './cpu-time.ts';
 import { neuronMonitorLine } from './neuron-monitor-line.ts';
-import { closingLine, describeSummary, summarize } from './statistics.ts';
+import { closingLine, describeSummary, mean, summarize } from './statistics.ts';
 import { ended, startWholeAgent, within } from './whole-agent.ts';
 import type { Cost } from './whole-agent.ts';
 
@@ -103,8 +103,4 @@ function startPeer(): Contestant {
 
 function lineAt(index: number): string {
   return LINES[index % LINES.length] ?? '';
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -16,6 +16,10 @@ export function summarize(samples: readonly number[]): Summary {
   return { median: (lower + upper) / 2, min, max };
 }
 
+export function mean(samples: readonly number[]): number {
+  return samples.reduce((sum, value) => sum + value, 0) / samples.length;
+}
+
 /** `name: median unit (min … max)`. */
 export function describeSummary(name: string, { median, min, max }: Summary, unit: string): string {
   return `${name}: ${threeDigits(median)} ${unit} (${threeDigits(min)} … ${threeDigits(max)})`;

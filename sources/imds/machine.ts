@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoName } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
+import { readLine } from '../../src/line-file.ts';
 import type { InstanceInfo } from '../../src/report.ts';
 
 /** What the machine says about itself without a network. */
@@ -43,14 +43,4 @@ export function readUltraserverId(host: Host): string | undefined {
     if (text !== undefined && /^[0-9a-f]{16}$/.test(text) && !/^0+$/.test(text)) return `u-${text}`;
   }
   return undefined;
-}
-
-function readLine(path: string): string | undefined {
-  try {
-    // Asked at each read, and most hosts have none of them: an error that is thrown costs more than all else here.
-    return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined;
-  } catch (thrown) {
-    if (errnoName(thrown) === undefined) throw thrown;
-    return undefined;
-  }
 }

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoName } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
+import { readLine } from '../../src/line-file.ts';
 import type { NeuronHardwareInfo } from '../../src/report.ts';
 import { deviceModel } from '../hardware/hardware-info.ts';
 import { parseCount } from '../procfs/counts.ts';
@@ -50,13 +49,4 @@ function ownFacts(host: Host): OwnFacts {
     ...(coresPerDevice !== undefined && { coresPerDevice }),
     ...(model !== undefined && { defaultLogicalCoreConfig: model.defaultLogicalCoreConfig }),
   };
-}
-
-function readLine(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'latin1').trim();
-  } catch (thrown) {
-    if (errnoName(thrown) === undefined) throw thrown;
-    return undefined;
-  }
 }

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoName } from '../../src/file-error.ts';
+import { readLine } from '../../src/line-file.ts';
 import { inodeOf } from './walk.ts';
 
 /** Since this release the driver computes the datastore's counters whenever sysfs is read; before, they stood still until a process ended. */
@@ -46,12 +45,7 @@ export class Driver {
   }
 
   #readVersion(): string | undefined {
-    try {
-      const text = readFileSync(join(this.#path, 'version'), 'latin1').trim();
-      return /^\d{1,5}(\.\d{1,10}){1,4}$/.test(text) ? text : undefined;
-    } catch (thrown) {
-      if (errnoName(thrown) === undefined) throw thrown;
-      return undefined;
-    }
+    const text = readLine(join(this.#path, 'version'));
+    return text !== undefined && /^\d{1,5}(\.\d{1,10}){1,4}$/.test(text) ? text : undefined;
   }
 }

@@ -1,6 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoName } from '../../src/file-error.ts';
+import { readLine } from '../../src/line-file.ts';
 
 /** Class attributes of drivers 2.22 to 2.30 (driver source neuron_cdev.c); which of them exist depends on the platform. */
 const ATTRIBUTES = [
@@ -22,20 +21,15 @@ const ATTRIBUTES = [
 export function readUltraserver(sysRoot: string): Readonly<Record<string, string>> | undefined {
   const found: Record<string, string> = {};
   for (const name of ATTRIBUTES) {
-    const path = join(sysRoot, 'class', 'neuron_device', name);
-    // Most hosts have none of them, and an error that is thrown costs more than all else here.
-    const value = existsSync(path) ? readAttribute(path) : undefined;
+    const value = readAttribute(join(sysRoot, 'class', 'neuron_device', name));
     if (value !== undefined) found[name] = value;
   }
   return Object.keys(found).length > 0 ? found : undefined;
 }
 
 function readAttribute(path: string): string | undefined {
-  try {
-    const text = readFileSync(path, 'latin1').trim();
-    return text === 'busy' || text === '-1' || /^0{2,}$/.test(text) || !/^[\w,.:-]{1,128}$/.test(text) ? undefined : text;
-  } catch (thrown) {
-    if (errnoName(thrown) === undefined) throw thrown;
-    return undefined;
-  }
+  const text = readLine(path);
+  return text === undefined || text === 'busy' || text === '-1' || /^0{2,}$/.test(text) || !/^[\w,.:-]{1,128}$/.test(text)
+    ? undefined
+    : text;
 }
