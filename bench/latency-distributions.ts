@@ -1,4 +1,4 @@
-import type { Random } from '../sources/virtual/random.ts';
+import type { Random } from '../simulator/random.ts';
 
 /** A latency distribution whose truth is known, in seconds. */
 export interface Distribution {

@@ -6,7 +6,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { ExponentialHistogram } from '@opentelemetry/sdk-metrics';
-import { Random } from '../sources/virtual/random.ts';
+import { Random } from '../simulator/random.ts';
 import { PercentileHistogram } from '../src/percentile-histogram.ts';
 import type { PercentileHistogramInput } from '../src/percentile-histogram.ts';
 import { DISTRIBUTIONS, normalQuantile, quantileOf } from './latency-distributions.ts';

@@ -8,7 +8,7 @@ import { NodeReader, nodeFile } from '../sources/sysfs/node-file.ts';
 import { createSysfsSource } from '../sources/sysfs/source.ts';
 import { Sweep } from '../sources/sysfs/sweep.ts';
 import { findDevices, findFiles } from '../sources/sysfs/walk.ts';
-import { createVirtualHost } from '../sources/virtual/virtual-host.ts';
+import { createVirtualHost } from '../simulator/virtual-host.ts';
 import { systemClock } from '../src/host.ts';
 import { silentLogger } from '../src/log.ts';
 import { closingLine, describeSummary, summarize } from './statistics.ts';

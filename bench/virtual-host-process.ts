@@ -2,8 +2,8 @@
  * A virtual host in a process of its own, so that what it costs is not the agent's: `virtual-host-process.ts TYPE DIRECTORY PERIOD_MS`.
  * Tells its parent where its roots are, keeps its files up to date, and ends with its parent.
  */
-import { isVirtualInstanceType } from '../sources/virtual/instances.ts';
-import { createVirtualHost } from '../sources/virtual/virtual-host.ts';
+import { isVirtualInstanceType } from '../simulator/instances.ts';
+import { createVirtualHost } from '../simulator/virtual-host.ts';
 import { systemClock } from '../src/host.ts';
 
 const WARM_UP_MS = 120_000;

@@ -45,7 +45,7 @@ export class WholeAgent {
       process.execPath,
       [
         ...(options.nodeArgs ?? []),
-        join(resolve(import.meta.dirname, '..'), 'src/main.ts'),
+        join(resolve(import.meta.dirname, '..'), 'cli/main.ts'),
         '-c',
         join(folder, 'config.json'),
         '--verbose',

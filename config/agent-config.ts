@@ -7,7 +7,7 @@ import type {
   OtlpTls,
 } from '../exporters/otlp/options.ts';
 import type { TranslationStrategy } from '../exporters/prometheus/naming.ts';
-import type { RuntimeGroup, SystemGroup } from '../src/report.ts';
+import type { RuntimeGroup, SystemGroup } from '../src/readings.ts';
 import type { Verbosity } from '../src/log.ts';
 import type { HistogramForm, Naming } from './schema-exporters.ts';
 import type { Secret } from './secret.ts';

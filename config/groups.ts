@@ -1,5 +1,5 @@
-import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/report.ts';
-import type { MetricGroup, RuntimeGroup, SystemGroup } from '../src/report.ts';
+import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/readings.ts';
+import type { MetricGroup, RuntimeGroup, SystemGroup } from '../src/readings.ts';
 import type { Selection } from '../src/selection.ts';
 import type { AgentConfig, GroupSettings, RuntimeEntry } from './agent-config.ts';
 import { firstMatch } from './tag-filter.ts';

@@ -1,4 +1,4 @@
-import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/report.ts';
+import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/readings.ts';
 import { formatByteSize } from './byte-size.ts';
 import { formatDuration } from './duration.ts';
 import { EXPORTER_ID_PATTERN } from './exporters.ts';

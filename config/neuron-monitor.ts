@@ -1,5 +1,5 @@
-import { FACT_GROUPS, RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/report.ts';
-import type { SystemGroup } from '../src/report.ts';
+import { FACT_GROUPS, RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/readings.ts';
+import type { SystemGroup } from '../src/readings.ts';
 import type { GroupSettings, RuntimeEntry } from './agent-config.ts';
 import type { DocumentNode, MapNode } from './document.ts';
 import { LEGACY_GROUPS } from './legacy-names.ts';

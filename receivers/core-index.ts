@@ -1,5 +1,5 @@
 import type { Recorder } from '../src/receiver.ts';
-import type { HostFacts } from '../src/report.ts';
+import type { HostFacts } from '../src/readings.ts';
 
 const MAX_DIGITS = 6;
 /** Code of the digit. */

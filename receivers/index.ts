@@ -1,6 +1,6 @@
 import type { MetricDefinition } from '../src/metric-table.ts';
 import type { Receiver } from '../src/receiver.ts';
-import type { MetricGroup } from '../src/report.ts';
+import type { MetricGroup } from '../src/readings.ts';
 import { receiver as executionStats } from './execution_stats/receiver.ts';
 import { receiver as instanceInfo } from './instance_info/receiver.ts';
 import { receiver as memoryInfo } from './memory_info/receiver.ts';

@@ -1,5 +1,5 @@
 import type { Recorder } from '../src/receiver.ts';
-import type { HostFacts, NeuronK8sInfo, PodPlacement } from '../src/report.ts';
+import type { HostFacts, NeuronK8sInfo, PodPlacement } from '../src/readings.ts';
 import { deviceOfCore } from './core-index.ts';
 
 /** Resource attributes of the pod a Neuron process runs in; a container only where the placement names exactly one. */

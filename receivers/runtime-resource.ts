@@ -1,4 +1,4 @@
-import type { RuntimeRef } from '../src/report.ts';
+import type { RuntimeRef } from '../src/readings.ts';
 
 /**
  * Resource attributes of a Neuron process. `process.pid` and `process.creation.time` identify it as the semantic conventions

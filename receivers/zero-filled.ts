@@ -1,4 +1,4 @@
-import type { GroupReading } from '../src/report.ts';
+import type { GroupReading } from '../src/readings.ts';
 
 /**
  * True when nothing but zeros stands next to an error: neuron-monitor fills a group it could not read with zeros

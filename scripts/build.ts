@@ -34,7 +34,7 @@ const version = packageVersion();
 const { metafile, outputFiles } = await build({
   // Worker threads are files of their own: they must not load the agent to be started.
   entryPoints: {
-    'neuron-otel': join(root, 'src/main.ts'),
+    'neuron-otel': join(root, 'cli/main.ts'),
     'nds-worker': join(root, 'sources/nds/worker.ts'),
     'bcrypt-worker': join(root, 'exporters/prometheus/web/bcrypt-worker.ts'),
   },

@@ -4,7 +4,7 @@ import { neuronMonitorFile, periodsOf } from '../config/groups.ts';
 import { AgentError } from '../src/errors.ts';
 import type { Host } from '../src/host.ts';
 import type { Logger } from '../src/log.ts';
-import type { RuntimeRef } from '../src/report.ts';
+import type { RuntimeRef } from '../src/readings.ts';
 import type { PullSource, StreamSource } from '../src/source.ts';
 import { findBinary } from './neuron-monitor/binary.ts';
 import { createNeuronMonitorSource } from './neuron-monitor/source.ts';
@@ -14,10 +14,10 @@ import type { ProcessInspector } from './processes/inspector.ts';
 import { createProcfsSource } from './procfs/source.ts';
 import { createImdsSource } from './imds/source.ts';
 import { hostLogicalCoreConfig } from './processes/logical-core-config.ts';
-import { createVirtualDirectory } from './virtual/directory.ts';
-import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from './virtual/instances.ts';
-import { createVirtualHost } from './virtual/virtual-host.ts';
-import type { VirtualHost } from './virtual/virtual-host.ts';
+import { createVirtualDirectory } from '../simulator/directory.ts';
+import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from '../simulator/instances.ts';
+import { createVirtualHost } from '../simulator/virtual-host.ts';
+import type { VirtualHost } from '../simulator/virtual-host.ts';
 import { createSysfsSource } from './sysfs/source.ts';
 
 /** The simulated host always lives the same life, and is past its start when it is first read. */

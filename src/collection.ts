@@ -1,8 +1,8 @@
 import { AgentError } from './errors.ts';
 import type { Clock } from './host.ts';
 import type { Receiver, ReceiverContext } from './receiver.ts';
-import { isRuntimeGroup, runtimeKey } from './report.ts';
-import type { AnyGroupReading, HostFacts, MetricGroup, RuntimeRef } from './report.ts';
+import { isRuntimeGroup, runtimeKey } from './readings.ts';
+import type { AnyGroupReading, HostFacts, MetricGroup, RuntimeRef } from './readings.ts';
 import type { Selection } from './selection.ts';
 import type { SelfTelemetry } from './self-telemetry.ts';
 import type { EntityRef, SeriesStore } from './series-store.ts';

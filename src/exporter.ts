@@ -1,6 +1,6 @@
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { AgentError } from './errors.ts';
-import type { Report } from './report-document.ts';
+import type { Report } from './report.ts';
 
 /** Points of one reader tick: the host's resource first, then one resource for each Neuron process. */
 export interface MetricsBatch {

@@ -6,7 +6,7 @@ import { definitionOf, inUnit } from './metric-table.ts';
 import type { AttributeSchema, AttributesOf, MetricDefinition } from './metric-table.ts';
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
 import type { Recorder } from './receiver.ts';
-import type { MetricGroup } from './report.ts';
+import type { MetricGroup } from './readings.ts';
 import { HistogramPoint, MetricSeries, NumberPoint, hrTimeFromMs, msFromHrTime } from './series.ts';
 import type { AttributeValues, SampleTime, Series } from './series.ts';
 

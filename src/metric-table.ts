@@ -1,6 +1,6 @@
 import { ValueType } from '@opentelemetry/api';
 import type { MetricDescriptor } from '@opentelemetry/sdk-metrics';
-import type { MetricGroup } from './report.ts';
+import type { MetricGroup } from './readings.ts';
 
 /** Type of one attribute: a primitive, or the closed set of its values. */
 export type AttributeType = 'int' | 'string' | readonly string[];

@@ -1,7 +1,7 @@
 import { rejectOnAbort, withDeadline } from './deadline.ts';
 import { AgentError } from './errors.ts';
 import type { Clock } from './host.ts';
-import type { MetricGroup } from './report.ts';
+import type { MetricGroup } from './readings.ts';
 import type { PullSource, ReadingBatch } from './source.ts';
 
 /** How long a source may take before its answer is not waited for any more. */

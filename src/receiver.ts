@@ -1,7 +1,7 @@
 import type { ErrorCode } from './errors.ts';
 import type { AttributeSchema, AttributesOf, MetricDefinition, MetricTable } from './metric-table.ts';
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
-import type { GroupReading, HostFacts, MetricGroup } from './report.ts';
+import type { GroupReading, HostFacts, MetricGroup } from './readings.ts';
 
 /**
  * Takes the points of one reading. Values are in the source's unit: the row's scale is applied here.

@@ -1,5 +1,5 @@
-import { FACT_GROUPS } from './report.ts';
-import type { MetricGroup, RuntimeGroup, RuntimeRef, SystemGroup } from './report.ts';
+import { FACT_GROUPS } from './readings.ts';
+import type { MetricGroup, RuntimeGroup, RuntimeRef, SystemGroup } from './readings.ts';
 
 /** What the configuration asks for, as the collection needs it. */
 export interface Selection {

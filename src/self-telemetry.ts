@@ -3,7 +3,7 @@ import type { AgentError, ErrorCode } from './errors.ts';
 import type { ExportOutcome } from './exporter.ts';
 import type { Clock } from './host.ts';
 import type { LogFields, Logger } from './log.ts';
-import type { MetricGroup } from './report.ts';
+import type { MetricGroup } from './readings.ts';
 import { SelfInstruments } from './self-instruments.ts';
 import type { Observation } from './self-instruments.ts';
 import type { GaugeKey } from './self-metrics.ts';

@@ -6,7 +6,7 @@ import { GroupSeries } from './group-series.ts';
 import type { CycleResult, CycleTime } from './group-series.ts';
 import type { MetricDefinition } from './metric-table.ts';
 import type { Recorder } from './receiver.ts';
-import type { MetricGroup } from './report.ts';
+import type { MetricGroup } from './readings.ts';
 
 /** Whose points these are. A runtime's key holds pid, start time and tag. */
 export type EntityRef =

@@ -1,5 +1,5 @@
 import type { Clock } from './host.ts';
-import type { MetricGroup } from './report.ts';
+import type { MetricGroup } from './readings.ts';
 import type { PullSource } from './source.ts';
 
 export interface SourceLadderOptions {

@@ -1,5 +1,5 @@
 import type { AgentError } from './errors.ts';
-import type { AnyGroupReading, MetricGroup, RuntimeRef } from './report.ts';
+import type { AnyGroupReading, MetricGroup, RuntimeRef } from './readings.ts';
 
 /** Folder names of `sources/`, as config, logs and `neuron.source.active` spell them. */
 export type SourceId = 'neuron-monitor' | 'procfs' | 'sysfs' | 'nds' | 'imds' | 'kubelet';

@@ -2,7 +2,7 @@ import { MetricReader } from '@opentelemetry/sdk-metrics';
 import type { CollectionResult, MetricProducer, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { AgentError } from './errors.ts';
 import type { ExportOutcome, PushExporter } from './exporter.ts';
-import type { MetricGroup } from './report.ts';
+import type { MetricGroup } from './readings.ts';
 import type { SeriesSelection, SeriesStore } from './series-store.ts';
 
 /** What a reader tells the agent about its work. */

@@ -4,7 +4,7 @@ import type { ReportExporter } from '../../src/exporter.ts';
 import { errnoName } from '../../src/file-error.ts';
 import type { Clock } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
-import type { Report } from '../../src/report-document.ts';
+import type { Report } from '../../src/report.ts';
 import { DocumentEncoder } from './encode.ts';
 import { JsonWriter } from './json-writer.ts';
 

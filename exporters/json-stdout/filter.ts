@@ -1,4 +1,4 @@
-import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../src/report.ts';
+import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../src/readings.ts';
 import type { Selection } from '../../src/selection.ts';
 import { isObject } from './json-object.ts';
 import type { JsonObject } from './json-object.ts';

@@ -1,4 +1,4 @@
-import { runtimeKey } from '../../src/report.ts';
+import { runtimeKey } from '../../src/readings.ts';
 import type {
   AnyGroupReading,
   CoreCounters,
@@ -14,7 +14,7 @@ import type {
   PodPlacement,
   RuntimeRef,
   SubgraphMemory,
-} from '../../src/report.ts';
+} from '../../src/readings.ts';
 import type { JsonObject } from './json-object.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { withRoom } from '../../src/growing-buffer.ts';
-import { MAX_NUMBER_BYTES, writeAscii, writeFinite } from '../../src/number-text.ts';
+import { withRoom } from '../wire/growing-buffer.ts';
+import { MAX_NUMBER_BYTES, writeAscii, writeFinite } from '../wire/number-text.ts';
 
 const FIRST_CAPACITY = 16 * 1024;
 /** Go's encoding/json escapes these so that JSON can stand in HTML and in JavaScript. */

@@ -2,7 +2,7 @@ import type { Attributes } from '@opentelemetry/api';
 import type { DataPoint, ExponentialHistogram, Histogram } from '@opentelemetry/sdk-metrics';
 import type { EncodedPoints } from './plan.ts';
 import { FixedTime, isImmutable, writeAttributes } from './protobuf-common.ts';
-import { FIXED64, ProtobufWriter, VARINT } from '../../src/protobuf-writer.ts';
+import { FIXED64, ProtobufWriter, VARINT } from '../wire/protobuf-writer.ts';
 
 type WritePoint<T> = (writer: ProtobufWriter, point: DataPoint<T>, shared: SharedFields) => void;
 

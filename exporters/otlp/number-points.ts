@@ -3,7 +3,7 @@ import { ValueType } from '@opentelemetry/api';
 import type { DataPoint, MetricDescriptor } from '@opentelemetry/sdk-metrics';
 import type { EncodedPoints } from './plan.ts';
 import { FixedTime, isImmutable, writeAttributes } from './protobuf-common.ts';
-import { ProtobufWriter, varintSize } from '../../src/protobuf-writer.ts';
+import { ProtobufWriter, varintSize } from '../wire/protobuf-writer.ts';
 
 /**
  * `NumberDataPoint` as written here, after tag and length: 3 tags of one byte, each before 8 fixed bytes, then the attributes.

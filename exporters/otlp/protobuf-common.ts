@@ -3,7 +3,7 @@ import type { InstrumentationScope } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
 import type { MetricDescriptor } from '@opentelemetry/sdk-metrics';
 import { isInt64 } from './json-values.ts';
-import { BYTES, FIXED64, ProtobufWriter, VARINT } from '../../src/protobuf-writer.ts';
+import { BYTES, FIXED64, ProtobufWriter, VARINT } from '../wire/protobuf-writer.ts';
 
 /** Field numbers are those of opentelemetry-proto 1.x: common.proto, resource.proto and metrics.proto. */
 export function writeAttributes(writer: ProtobufWriter, field: number, attributes: object): void {

@@ -8,7 +8,7 @@ import type { EncodedPoints, MetricSlice, RequestPlan, ResourceSlice, ScopeSlice
 import { descriptorBytes, resourceEnvelope, scopeEnvelope } from './protobuf-common.ts';
 import type { Envelope } from './protobuf-common.ts';
 import { remember } from './remember.ts';
-import { ProtobufOutput, VARINT, sizeNested } from '../../src/protobuf-writer.ts';
+import { ProtobufOutput, VARINT, sizeNested } from '../wire/protobuf-writer.ts';
 
 /** Tag and length of a nested message, at most. */
 const MAX_NESTING_BYTES = 6;

@@ -1,4 +1,4 @@
-import { METRIC_GROUPS } from '../../src/report.ts';
+import { METRIC_GROUPS } from '../../src/readings.ts';
 import type { PageRequest } from './pages.ts';
 
 /** The query asks for what does not exist, or for too much at once; the message is for the client. */

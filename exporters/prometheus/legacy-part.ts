@@ -3,7 +3,7 @@ import type { Resource } from '@opentelemetry/resources';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { definitionOf } from '../../src/metric-table.ts';
 import type { LegacyFamily, LegacyMapping, MetricDefinition } from '../../src/metric-table.ts';
-import { METRIC_GROUPS } from '../../src/report.ts';
+import { METRIC_GROUPS } from '../../src/readings.ts';
 import type { ExpositionPart, Refresh } from './exposition.ts';
 import type { Family } from './family.ts';
 import { renderLabels } from './labels.ts';

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
-import { withRoom } from '../../src/growing-buffer.ts';
-import { MAX_NUMBER_BYTES } from '../../src/number-text.ts';
+import { withRoom } from '../wire/growing-buffer.ts';
+import { MAX_NUMBER_BYTES } from '../wire/number-text.ts';
 import { isSameNumber } from './line-table.ts';
 import type { LineTable } from './line-table.ts';
 import { writeSpelled } from './numbers.ts';

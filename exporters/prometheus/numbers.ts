@@ -1,4 +1,4 @@
-import { writeAscii, writeFinite } from '../../src/number-text.ts';
+import { writeAscii, writeFinite } from '../wire/number-text.ts';
 
 /** Writes a sample value as Go spells it, and returns the position after it. */
 export function writeNumber(out: Uint8Array, at: number, value: number): number {

@@ -1,4 +1,4 @@
-import { BYTES, FIXED64, ProtobufWriter, VARINT, sizeNested } from '../../src/protobuf-writer.ts';
+import { BYTES, FIXED64, ProtobufWriter, VARINT, sizeNested } from '../wire/protobuf-writer.ts';
 import type { Exposition } from './exposition.ts';
 import { HistogramSeries, numberCount } from './family.ts';
 import type { Family, Series } from './family.ts';

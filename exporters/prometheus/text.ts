@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { MAX_NUMBER_BYTES } from '../../src/number-text.ts';
+import { MAX_NUMBER_BYTES } from '../wire/number-text.ts';
 import type { Exposition } from './exposition.ts';
 import { isSameNumber } from './line-table.ts';
 import { writeSpelled } from './numbers.ts';

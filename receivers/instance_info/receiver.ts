@@ -1,5 +1,5 @@
 import type { Receiver, Recorder } from '../../src/receiver.ts';
-import type { GroupReading, InstanceInfo } from '../../src/report.ts';
+import type { GroupReading, InstanceInfo } from '../../src/readings.ts';
 import { metrics } from './metrics.ts';
 
 export const receiver: Receiver<'instance_info'> = { group: 'instance_info', metrics, receive };

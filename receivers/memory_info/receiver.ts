@@ -1,5 +1,5 @@
 import type { Receiver, Recorder } from '../../src/receiver.ts';
-import type { GroupReading } from '../../src/report.ts';
+import type { GroupReading } from '../../src/readings.ts';
 import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';
 

@@ -1,5 +1,5 @@
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
-import type { GroupReading, LoadedModel, MemoryUsed, NumberMap, SubgraphMemory } from '../../src/report.ts';
+import type { GroupReading, LoadedModel, MemoryUsed, NumberMap, SubgraphMemory } from '../../src/readings.ts';
 import { deviceOfCore, indexOf } from '../core-index.ts';
 import { contributePod } from '../placement.ts';
 import { isZeroFilled } from '../zero-filled.ts';

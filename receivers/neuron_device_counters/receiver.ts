@@ -1,5 +1,5 @@
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
-import type { DeviceCore, DeviceCounters, DeviceHealth, GroupReading, NeuronDeviceCounters, NumberMap } from '../../src/report.ts';
+import type { DeviceCore, DeviceCounters, DeviceHealth, GroupReading, NeuronDeviceCounters, NumberMap } from '../../src/readings.ts';
 import { indexOf } from '../core-index.ts';
 import { metrics } from './metrics.ts';
 

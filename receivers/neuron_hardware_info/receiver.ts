@@ -1,5 +1,5 @@
 import type { Receiver, Recorder } from '../../src/receiver.ts';
-import type { GroupReading, NeuronHardwareInfo } from '../../src/report.ts';
+import type { GroupReading, NeuronHardwareInfo } from '../../src/readings.ts';
 import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';
 

@@ -1,6 +1,6 @@
 import type { AttributesOf } from '../../src/metric-table.ts';
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
-import type { DeviceErrors, GroupReading, HostFacts } from '../../src/report.ts';
+import type { DeviceErrors, GroupReading, HostFacts } from '../../src/readings.ts';
 import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';
 

@@ -1,5 +1,5 @@
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
-import type { GroupReading, PodPlacement } from '../../src/report.ts';
+import type { GroupReading, PodPlacement } from '../../src/readings.ts';
 import { deviceOfCore, indexOf } from '../core-index.ts';
 import { podAttributes } from '../placement.ts';
 import { metrics } from './metrics.ts';

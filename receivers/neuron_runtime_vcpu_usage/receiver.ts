@@ -1,5 +1,5 @@
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
-import type { GroupReading, RuntimeVcpuUsage } from '../../src/report.ts';
+import type { GroupReading, RuntimeVcpuUsage } from '../../src/readings.ts';
 import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';
 

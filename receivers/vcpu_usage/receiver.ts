@@ -1,5 +1,5 @@
 import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
-import type { CpuModes, GroupReading, VcpuUsage } from '../../src/report.ts';
+import type { CpuModes, GroupReading, VcpuUsage } from '../../src/readings.ts';
 import { indexOf } from '../core-index.ts';
 import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';

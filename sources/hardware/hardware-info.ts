@@ -1,4 +1,4 @@
-import type { NeuronHardwareInfo } from '../../src/report.ts';
+import type { NeuronHardwareInfo } from '../../src/readings.ts';
 import { DEVICE_MODELS } from './table.ts';
 import type { DeviceModel } from './table.ts';
 

@@ -1,5 +1,5 @@
 import { AgentError } from '../../src/errors.ts';
-import type { InstanceInfo } from '../../src/report.ts';
+import type { InstanceInfo } from '../../src/readings.ts';
 import type { MetadataClient } from './client.ts';
 
 /** What one round of questions brought. */

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from '../../src/host.ts';
 import { readLine } from '../../src/line-file.ts';
-import type { InstanceInfo } from '../../src/report.ts';
+import type { InstanceInfo } from '../../src/readings.ts';
 
 /** What the machine says about itself without a network. */
 export interface Machine {

@@ -1,6 +1,6 @@
 import { AgentError } from '../../src/errors.ts';
 import type { Host } from '../../src/host.ts';
-import type { InstanceInfo, MetricGroup } from '../../src/report.ts';
+import type { InstanceInfo, MetricGroup } from '../../src/readings.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { MetadataClient } from './client.ts';
 import { askInstanceFacts } from './instance-facts.ts';

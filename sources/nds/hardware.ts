@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Host } from '../../src/host.ts';
 import { readLine } from '../../src/line-file.ts';
-import type { NeuronHardwareInfo } from '../../src/report.ts';
+import type { NeuronHardwareInfo } from '../../src/readings.ts';
 import { deviceModel } from '../hardware/hardware-info.ts';
 import { parseCount } from '../procfs/counts.ts';
 import { hostLogicalCoreConfig } from '../processes/logical-core-config.ts';

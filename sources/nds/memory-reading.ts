@@ -1,4 +1,4 @@
-import type { LoadedModel, MemoryUsed, NumberMap, SubgraphMemory } from '../../src/report.ts';
+import type { LoadedModel, MemoryUsed, NumberMap, SubgraphMemory } from '../../src/readings.ts';
 import { firstLogicalCore, logicalCoreCount } from './core-numbering.ts';
 import type { CoreNumbering } from './core-numbering.ts';
 import type { ModelMemory, ModelRecord } from './records.ts';

@@ -1,4 +1,4 @@
-import type { AnyGroupReading, CoreCounters, RuntimeRef } from '../../src/report.ts';
+import type { AnyGroupReading, CoreCounters, RuntimeRef } from '../../src/readings.ts';
 import { firstLogicalCore, logicalCoreCount } from './core-numbering.ts';
 import type { CoreNumbering } from './core-numbering.ts';
 import { memoryUsed } from './memory-reading.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { withDeadline } from '../../src/deadline.ts';
 import { AgentError } from '../../src/errors.ts';
 import type { Host } from '../../src/host.ts';
-import type { AnyGroupReading, MetricGroup, NeuronHardwareInfo, RuntimeRef } from '../../src/report.ts';
+import type { AnyGroupReading, MetricGroup, NeuronHardwareInfo, RuntimeRef } from '../../src/readings.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { bootTimeMs, startTimeMs } from '../procfs/boot-time.ts';
 import { readPidStat } from '../processes/identity.ts';

@@ -2,7 +2,7 @@ import { withDeadline } from '../../src/deadline.ts';
 import { AgentError } from '../../src/errors.ts';
 import type { Host } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
-import type { MetricGroup } from '../../src/report.ts';
+import type { MetricGroup } from '../../src/readings.ts';
 import type { StreamSink, StreamSource } from '../../src/source.ts';
 import { Backoff } from './backoff.ts';
 import { findBinary } from './binary.ts';

@@ -1,4 +1,4 @@
-import type { InstanceInfo, NeuronHardwareInfo, NeuronK8sInfo, PodPlacement } from '../../src/report.ts';
+import type { InstanceInfo, NeuronHardwareInfo, NeuronK8sInfo, PodPlacement } from '../../src/readings.ts';
 import { INDEX_KEY, present } from './fields.ts';
 import type { FieldReader } from './fields.ts';
 

@@ -1,4 +1,4 @@
-import type { LoadedModel, MemoryUsed, SubgraphMemory } from '../../src/report.ts';
+import type { LoadedModel, MemoryUsed, SubgraphMemory } from '../../src/readings.ts';
 import { INDEX_KEY, present } from './fields.ts';
 import type { FieldReader } from './fields.ts';
 

@@ -1,4 +1,4 @@
-import type { CoreCounters, ExecutionStats, NeuronCoreCounters, NumberMap, RuntimeVcpuUsage } from '../../src/report.ts';
+import type { CoreCounters, ExecutionStats, NeuronCoreCounters, NumberMap, RuntimeVcpuUsage } from '../../src/readings.ts';
 import { INDEX_KEY, present } from './fields.ts';
 import type { FieldReader } from './fields.ts';
 

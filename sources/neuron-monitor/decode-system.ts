@@ -1,4 +1,4 @@
-import type { DeviceErrors, MemoryInfo, NeuronHwCounters, VcpuUsage } from '../../src/report.ts';
+import type { DeviceErrors, MemoryInfo, NeuronHwCounters, VcpuUsage } from '../../src/readings.ts';
 import { INDEX_KEY, present } from './fields.ts';
 import type { FieldReader } from './fields.ts';
 

@@ -1,5 +1,5 @@
-import { runtimeKey } from '../../src/report.ts';
-import type { AnyGroupReading, GroupData, GroupReading, MetricGroup, RuntimeRef } from '../../src/report.ts';
+import { runtimeKey } from '../../src/readings.ts';
+import type { AnyGroupReading, GroupData, GroupReading, MetricGroup, RuntimeRef } from '../../src/readings.ts';
 import type { SourceFailure } from '../../src/source.ts';
 import { decodeHardwareInfo, decodeInstanceInfo, decodeK8sInfo } from './decode-facts.ts';
 import { decodeMemoryUsed } from './decode-memory.ts';

@@ -1,5 +1,5 @@
 import { AgentError } from '../../src/errors.ts';
-import type { MetricGroup, NumberMap } from '../../src/report.ts';
+import type { MetricGroup, NumberMap } from '../../src/readings.ts';
 import type { SourceFailure } from '../../src/source.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;

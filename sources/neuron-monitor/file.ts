@@ -5,7 +5,7 @@ import { AgentError } from '../../src/errors.ts';
 import { fileError } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
-import type { MetricGroup } from '../../src/report.ts';
+import type { MetricGroup } from '../../src/readings.ts';
 import type { StreamSink, StreamSource } from '../../src/source.ts';
 import { Pace } from './pace.ts';
 import { RecordFeed } from './stream.ts';

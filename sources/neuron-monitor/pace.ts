@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/host.ts';
-import { FACT_GROUPS, runtimeKey } from '../../src/report.ts';
-import type { AnyGroupReading } from '../../src/report.ts';
+import { FACT_GROUPS, runtimeKey } from '../../src/readings.ts';
+import type { AnyGroupReading } from '../../src/readings.ts';
 import { pause } from './pause.ts';
 
 /** neuron-monitor's period when none is configured; for records without any group. */

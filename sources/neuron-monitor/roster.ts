@@ -1,5 +1,5 @@
-import { runtimeKey } from '../../src/report.ts';
-import type { AnyGroupReading, MetricGroup, RuntimeRef } from '../../src/report.ts';
+import { runtimeKey } from '../../src/readings.ts';
+import type { AnyGroupReading, MetricGroup, RuntimeRef } from '../../src/readings.ts';
 
 /** neuron-monitor's period when none is configured. */
 const DEFAULT_PERIOD_MS = 5_000;

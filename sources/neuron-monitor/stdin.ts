@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Host } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
-import type { MetricGroup } from '../../src/report.ts';
+import type { MetricGroup } from '../../src/readings.ts';
 import type { StreamSink, StreamSource } from '../../src/source.ts';
 import { RecordFeed } from './stream.ts';
 

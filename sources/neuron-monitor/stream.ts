@@ -3,7 +3,7 @@ import { AgentError } from '../../src/errors.ts';
 import { errnoName } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
-import type { MetricGroup } from '../../src/report.ts';
+import type { MetricGroup } from '../../src/readings.ts';
 import type { ReadingBatch, StreamSink, StreamState } from '../../src/source.ts';
 import { decodeRecord } from './decode.ts';
 import type { DecodedRecord } from './decode.ts';

@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path';
 import type { Host } from '../../src/host.ts';
-import type { RuntimeRef } from '../../src/report.ts';
+import type { RuntimeRef } from '../../src/readings.ts';
 import { startTimeMs } from '../procfs/boot-time.ts';
 import { parsePidStat } from '../procfs/pid-stat.ts';
 import type { PidStat } from '../procfs/pid-stat.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host, Timer } from '../../src/host.ts';
-import type { RuntimeRef } from '../../src/report.ts';
+import type { RuntimeRef } from '../../src/readings.ts';
 import { bootTimeMs, startTimeMs } from '../procfs/boot-time.ts';
 import type { PidStat } from '../procfs/pid-stat.ts';
 import { inheritsDescriptors, mapsDevice, scanHolders } from './device-holders.ts';

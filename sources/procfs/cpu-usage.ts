@@ -1,4 +1,4 @@
-import type { CpuModes, NumberMap } from '../../src/report.ts';
+import type { CpuModes, NumberMap } from '../../src/readings.ts';
 import { TICKS_PER_SECOND } from './counts.ts';
 import { CPU_MODES, MONITOR_MODE_COUNT } from './cpu-stat.ts';
 import type { CpuTicks } from './cpu-stat.ts';

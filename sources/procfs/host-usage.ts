@@ -1,5 +1,5 @@
-import type { GroupReading } from '../../src/report.ts';
-import type { CpuModes } from '../../src/report.ts';
+import type { GroupReading } from '../../src/readings.ts';
+import type { CpuModes } from '../../src/readings.ts';
 import { CpuClock, cpuShares } from './cpu-usage.ts';
 import type { CpuStat } from './cpu-stat.ts';
 

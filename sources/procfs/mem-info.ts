@@ -1,4 +1,4 @@
-import type { MemoryInfo } from '../../src/report.ts';
+import type { MemoryInfo } from '../../src/readings.ts';
 import { parseCount } from './counts.ts';
 
 const BYTES_PER_KIB = 1024;

@@ -1,5 +1,5 @@
-import type { GroupReading, RuntimeRef } from '../../src/report.ts';
-import { runtimeKey } from '../../src/report.ts';
+import type { GroupReading, RuntimeRef } from '../../src/readings.ts';
+import { runtimeKey } from '../../src/readings.ts';
 import { TICKS_PER_SECOND } from './counts.ts';
 import type { CpuTicks } from './cpu-stat.ts';
 import { passedTicks, percentOf } from './cpu-usage.ts';

@@ -3,7 +3,7 @@ import { join, normalize } from 'node:path';
 import { AgentError } from '../../src/errors.ts';
 import { errnoName, fileError } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
-import type { AnyGroupReading, MetricGroup, RuntimeRef } from '../../src/report.ts';
+import type { AnyGroupReading, MetricGroup, RuntimeRef } from '../../src/readings.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { bootTimeMs, startTimeMs } from './boot-time.ts';
 import { TICKS_PER_SECOND } from './counts.ts';

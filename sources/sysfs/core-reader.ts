@@ -1,4 +1,4 @@
-import type { DeviceCore, NumberMap } from '../../src/report.ts';
+import type { DeviceCore, NumberMap } from '../../src/readings.ts';
 import type { CoreActivity } from './busy-time.ts';
 import type { CoreNodes, MemoryNodes, SysfsDetail } from './inventory.ts';
 import type { Sweep } from './sweep.ts';

@@ -1,4 +1,4 @@
-import type { DeviceCore, DeviceCounters, DeviceErrors, DeviceFacts, DeviceHealth, NumberMap } from '../../src/report.ts';
+import type { DeviceCore, DeviceCounters, DeviceErrors, DeviceFacts, DeviceHealth, NumberMap } from '../../src/readings.ts';
 import type { SourceFailure } from '../../src/source.ts';
 import { CoreActivity } from './busy-time.ts';
 import type { TimeUnitTest } from './busy-time.ts';

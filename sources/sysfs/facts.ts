@@ -1,4 +1,4 @@
-import type { DeviceFacts } from '../../src/report.ts';
+import type { DeviceFacts } from '../../src/readings.ts';
 import { parseCount } from '../procfs/counts.ts';
 import type { FactNode } from './roles.ts';
 

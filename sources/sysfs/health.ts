@@ -1,4 +1,4 @@
-import type { DeviceHealth } from '../../src/report.ts';
+import type { DeviceHealth } from '../../src/readings.ts';
 
 /** Printed instead of a value when the driver cannot read the firmware's health registers (driver source neuron_sysfs_metrics.c, 2.30). */
 const UNREACHABLE = 'device_unreachable';

@@ -1,4 +1,4 @@
-import type { DevicePower } from '../../src/report.ts';
+import type { DevicePower } from '../../src/readings.ts';
 
 /** What `stats/power/utilization` says: a sample, nothing yet, or something that is no answer. */
 export type PowerAnswer =

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { errnoName, fileError } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
-import type { AnyGroupReading, DeviceCounters, DeviceErrors, DeviceHealth, MetricGroup, NeuronHardwareInfo } from '../../src/report.ts';
+import type { AnyGroupReading, DeviceCounters, DeviceErrors, DeviceHealth, MetricGroup, NeuronHardwareInfo } from '../../src/readings.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { neuronHardwareInfo } from '../hardware/hardware-info.ts';
 import { TimeUnitTest } from './busy-time.ts';

@@ -1,7 +1,7 @@
 import { AgentError } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { errnoName, fileErrorCode } from '../../src/file-error.ts';
-import type { NumberMap } from '../../src/report.ts';
+import type { NumberMap } from '../../src/readings.ts';
 import type { SourceFailure } from '../../src/source.ts';
 import { parseDecimalLine } from './decimal.ts';
 import type { NamedFiles } from './named-files.ts';

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { neuronMonitorFile, periodsOf, runtimeSelector, selectionOf } from '../../config/groups.ts';
 import { loadConfig } from '../../config/load.ts';
-import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../src/report.ts';
+import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../src/readings.ts';
 import { loaded, problemsOf, warningsOf } from './support.ts';
 
 const SAMPLES = fileURLToPath(new URL('../../../shared/samples/', import.meta.url));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createVirtualDirectory } from '../../sources/virtual/directory.ts';
-import { createVirtualHost } from '../../sources/virtual/virtual-host.ts';
+import { createVirtualDirectory } from '../../simulator/directory.ts';
+import { createVirtualHost } from '../../simulator/virtual-host.ts';
 import { systemClock } from '../../src/host.ts';
 import { AgentProcess } from './support/agent.ts';
 import { eventually } from './support/eventually.ts';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { newExposition } from '../../exporters/prometheus/expositions.ts';
 import { pythonNumber } from '../../exporters/prometheus/numbers.ts';
 import { TextPageEncoder } from '../../exporters/prometheus/text.ts';
-import { virtualNeuronMonitorLines } from '../../sources/virtual/neuron-monitor-lines.ts';
+import { virtualNeuronMonitorLines } from '../../simulator/neuron-monitor-lines.ts';
 import { firstDifference } from '../support/first-difference.ts';
 import { Replay } from '../support/replay.ts';
 import { sampleLines } from '../support/samples.ts';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CPU_MODES } from '../../sources/procfs/cpu-stat.ts';
 import { createProcfsSource } from '../../sources/procfs/source.ts';
 import { systemHost } from '../../src/host.ts';
-import type { GroupData, MetricGroup } from '../../src/report.ts';
+import type { GroupData, MetricGroup } from '../../src/readings.ts';
 import { peerPath } from '../../scripts/peers.ts';
 import { freePort } from './support/ports.ts';
 import { RunningProcess } from './support/process.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { metrics } from '../../receivers/neuron_device_counters/metrics.ts';
 import { metrics as ecc } from '../../receivers/neuron_hw_counters/metrics.ts';
-import type { DeviceCounters, DeviceErrors, DeviceHealth } from '../../src/report.ts';
+import type { DeviceCounters, DeviceErrors, DeviceHealth } from '../../src/readings.ts';
 import { CONTEXT, GroupTest, valuesOf } from '../support/receive.ts';
 
 /** What sysfs says about one device with two cores; every member is there. */

@@ -8,8 +8,8 @@ import { metrics as ecc } from '../../receivers/neuron_hw_counters/metrics.ts';
 import { metrics as k8s } from '../../receivers/neuron_k8s_info/metrics.ts';
 import { metrics as vcpu } from '../../receivers/vcpu_usage/metrics.ts';
 import { RECEIVERS } from '../../receivers/index.ts';
-import { METRIC_GROUPS } from '../../src/report.ts';
-import type { DeviceErrors, PodPlacement } from '../../src/report.ts';
+import { METRIC_GROUPS } from '../../src/readings.ts';
+import type { DeviceErrors, PodPlacement } from '../../src/readings.ts';
 import { T0_MS } from '../support/metrics.ts';
 import { CONTEXT, GroupTest, TWO_CORES_PER_DEVICE, valuesOf } from '../support/receive.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { runtimeResource } from '../../receivers/index.ts';
 import { podOfCores } from '../../receivers/placement.ts';
-import type { HostFacts, NeuronCoreCounters, NeuronK8sInfo } from '../../src/report.ts';
+import type { HostFacts, NeuronCoreCounters, NeuronK8sInfo } from '../../src/readings.ts';
 import { GroupTest } from '../support/receive.ts';
 
 const pod = (name: string, containers: readonly string[] = ['main'], namespace = 'ml') => ({

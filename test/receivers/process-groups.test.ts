@@ -5,7 +5,7 @@ import { metrics as memory } from '../../receivers/memory_used/metrics.ts';
 import { metrics as vcpu } from '../../receivers/neuron_runtime_vcpu_usage/metrics.ts';
 import { metrics as cores } from '../../receivers/neuroncore_counters/metrics.ts';
 import type { Recorder } from '../../src/receiver.ts';
-import type { ExecutionStats, LoadedModel } from '../../src/report.ts';
+import type { ExecutionStats, LoadedModel } from '../../src/readings.ts';
 import { T0_MS } from '../support/metrics.ts';
 import { CONTEXT, GroupTest, TWO_CORES_PER_DEVICE, valuesOf } from '../support/receive.ts';
 

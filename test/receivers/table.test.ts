@@ -3,7 +3,7 @@ import { prometheusLabelName, prometheusName } from '../../exporters/prometheus/
 import { ALL_METRICS, RECEIVERS, receiverFor } from '../../receivers/index.ts';
 import { defineMetrics, toggleOf } from '../../src/metric-table.ts';
 import type { LegacyMapping, MetricDefinition, MetricRow } from '../../src/metric-table.ts';
-import { METRIC_GROUPS } from '../../src/report.ts';
+import { METRIC_GROUPS } from '../../src/readings.ts';
 import { SELF_METRICS } from '../../src/self-metrics.ts';
 
 /** The units of UCUM that the tables use; annotations in braces are free, singular and lower case. */

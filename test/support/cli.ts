@@ -1,5 +1,5 @@
 import { PassThrough, Readable } from 'node:stream';
-import { runCli } from '../../src/cli/program.ts';
+import { runCli } from '../../cli/program.ts';
 import type { Clock, Host } from '../../src/host.ts';
 import { ManualClock } from './manual-clock.ts';
 

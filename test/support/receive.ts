@@ -2,7 +2,7 @@ import { receiverFor } from '../../receivers/index.ts';
 import type { AgentError } from '../../src/errors.ts';
 import type { MetricDefinition } from '../../src/metric-table.ts';
 import type { ReceiverContext } from '../../src/receiver.ts';
-import type { GroupReading, MetricGroup } from '../../src/report.ts';
+import type { GroupReading, MetricGroup } from '../../src/readings.ts';
 import type { SeriesStore } from '../../src/series-store.ts';
 import { HOST, cycle, flatten, testStore } from './metrics.ts';
 import type { FlatPoint } from './metrics.ts';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { AnyGroupReading, RuntimeRef } from '../../../src/report.ts';
+import type { AnyGroupReading, RuntimeRef } from '../../../src/readings.ts';
 import { buildDatastore, headerOffset } from '../../support/datastore.ts';
 import type { DatastoreContent } from '../../support/datastore.ts';
 

@@ -9,7 +9,7 @@ export const projectRoot = resolve(import.meta.dirname, '../../..');
 
 /** The agent as sources that Node runs, or as the bundle that ships. Both must behave the same. */
 export const PROGRAMS = {
-  sources: join(projectRoot, 'src/main.ts'),
+  sources: join(projectRoot, 'cli/main.ts'),
   bundle: join(projectRoot, 'dist/neuron-otel.cjs'),
 } as const;
 

@@ -1,10 +1,10 @@
-import { COUNTER } from '../../../sources/virtual/truth.ts';
-import type { ProcessTruth } from '../../../sources/virtual/truth.ts';
-import type { VirtualHost } from '../../../sources/virtual/virtual-host.ts';
+import { COUNTER } from '../../../simulator/truth.ts';
+import type { ProcessTruth } from '../../../simulator/truth.ts';
+import type { VirtualHost } from '../../../simulator/virtual-host.ts';
 import { parsePage } from '../../exporters/prometheus/support/parse.ts';
-import { ownerOf } from '../../sources/virtual/support/expected-process.ts';
-import { ownerKey } from '../../sources/virtual/support/series.ts';
-import type { Owner } from '../../sources/virtual/support/series.ts';
+import { ownerOf } from '../../simulator/support/expected-process.ts';
+import { ownerKey } from '../../simulator/support/series.ts';
+import type { Owner } from '../../simulator/support/series.ts';
 
 /** Knows every process there ever was on a host. */
 export class Census {

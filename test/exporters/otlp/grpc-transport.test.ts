@@ -7,7 +7,7 @@ import type { OtlpRequest } from '../../../exporters/otlp/record.ts';
 import type { Verdict } from '../../../exporters/otlp/verdict.ts';
 import { systemClock } from '../../../src/host.ts';
 import { silentLogger } from '../../../src/log.ts';
-import { ProtobufWriter } from '../../../src/protobuf-writer.ts';
+import { ProtobufWriter } from '../../../exporters/wire/protobuf-writer.ts';
 import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
 import type { CallBehaviour } from '../../support/misbehaving-grpc-server.ts';
 import { certificatePath, certificateText } from '../../support/web-configs.ts';

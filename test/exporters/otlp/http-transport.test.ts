@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HeaderSource, TlsSource } from '../../../exporters/otlp/credentials.ts';
 import { HttpTransport } from '../../../exporters/otlp/http-transport.ts';
-import { ProtobufWriter } from '../../../src/protobuf-writer.ts';
+import { ProtobufWriter } from '../../../exporters/wire/protobuf-writer.ts';
 import type { OtlpRequest } from '../../../exporters/otlp/record.ts';
 import type { Verdict } from '../../../exporters/otlp/verdict.ts';
 import { systemClock } from '../../../src/host.ts';

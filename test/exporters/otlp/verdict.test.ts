@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { failedCallVerdict, grpcStatus } from '../../../exporters/otlp/grpc-status.ts';
 import { bytesField, numberField, protobufFields } from '../../../exporters/otlp/protobuf-reader.ts';
 import { acceptedVerdict, attempt, retryAfterMs, statusMessage } from '../../../exporters/otlp/verdict.ts';
-import { ProtobufWriter } from '../../../src/protobuf-writer.ts';
+import { ProtobufWriter } from '../../../exporters/wire/protobuf-writer.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 const NOW_MS = Date.UTC(2026, 10, 22, 12);

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { boundText, pythonNumber, writeNumber } from '../../../exporters/prometheus/numbers.ts';
-import { MAX_NUMBER_BYTES } from '../../../src/number-text.ts';
+import { MAX_NUMBER_BYTES } from '../../../exporters/wire/number-text.ts';
 
 function written(value: number): string {
   const out = new Uint8Array(MAX_NUMBER_BYTES + 2);

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createImdsSource } from '../../../sources/imds/source.ts';
-import type { MetricGroup } from '../../../src/report.ts';
+import type { MetricGroup } from '../../../src/readings.ts';
 import type { PullSource, ReadingBatch } from '../../../src/source.ts';
 import { fixtureHost, temporaryFolder, writeTree } from '../../support/fixture-host.ts';
 import { METADATA, startMetadataService } from '../../support/metadata-service.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createNdsSource } from '../../../sources/nds/source.ts';
 import { createProcessInspector } from '../../../sources/processes/inspector.ts';
-import type { NeuronHardwareInfo } from '../../../src/report.ts';
+import type { NeuronHardwareInfo } from '../../../src/readings.ts';
 import type { PullSource, ReadingBatch } from '../../../src/source.ts';
 import { buildDatastore } from '../../support/datastore.ts';
 import type { DatastoreContent } from '../../support/datastore.ts';

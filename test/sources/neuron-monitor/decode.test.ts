@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { decodeRecord } from '../../../sources/neuron-monitor/decode.ts';
 import type { DecodedRecord } from '../../../sources/neuron-monitor/decode.ts';
 import { parseLine } from '../../../sources/neuron-monitor/document.ts';
-import type { AnyGroupReading, MetricGroup } from '../../../src/report.ts';
+import type { AnyGroupReading, MetricGroup } from '../../../src/readings.ts';
 import { expectGolden } from '../../support/golden.ts';
 import { EMPTY_RECORD, fullRecord } from '../../support/neuron-monitor-record.ts';
 import { hasSamples, sampleLines, samples } from '../../support/samples.ts';

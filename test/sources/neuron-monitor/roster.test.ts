@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RuntimeRoster } from '../../../sources/neuron-monitor/roster.ts';
-import type { AnyGroupReading, MetricGroup, RuntimeRef } from '../../../src/report.ts';
+import type { AnyGroupReading, MetricGroup, RuntimeRef } from '../../../src/readings.ts';
 
 const a: RuntimeRef = { pid: 1, tag: 'a' };
 const b: RuntimeRef = { pid: 2, tag: 'b' };

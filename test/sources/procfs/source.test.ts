@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { bootTimeMs } from '../../../sources/procfs/boot-time.ts';
 import { createProcfsSource } from '../../../sources/procfs/source.ts';
-import type { MetricGroup, RuntimeRef } from '../../../src/report.ts';
+import type { MetricGroup, RuntimeRef } from '../../../src/readings.ts';
 import type { PullSource, ReadingBatch } from '../../../src/source.ts';
 import { fixtureHost, temporaryFolder, writeTree } from '../../support/fixture-host.ts';
 import { expectGolden } from '../../support/golden.ts';

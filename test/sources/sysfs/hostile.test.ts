@@ -1,8 +1,8 @@
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../../sources/virtual/random.ts';
-import type { NumberMap } from '../../../src/report.ts';
+import { Random } from '../../../simulator/random.ts';
+import type { NumberMap } from '../../../src/readings.ts';
 import type { ReadingBatch } from '../../../src/source.ts';
 import { GroupTest } from '../../support/receive.ts';
 import { SysfsTest, dataOf, deviceRoot } from './support.ts';

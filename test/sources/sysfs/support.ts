@@ -4,7 +4,7 @@ import { createSysfsSource } from '../../../sources/sysfs/source.ts';
 import type { SysfsOptions } from '../../../sources/sysfs/source.ts';
 import type { Host } from '../../../src/host.ts';
 import type { LogFields, Logger } from '../../../src/log.ts';
-import type { DeviceCore, DeviceCounters, DeviceErrors, MetricGroup, NeuronDeviceCounters } from '../../../src/report.ts';
+import type { DeviceCore, DeviceCounters, DeviceErrors, MetricGroup, NeuronDeviceCounters } from '../../../src/readings.ts';
 import type { PullSource, ReadingBatch } from '../../../src/source.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { scratchDirectory } from '../../support/scratch.ts';

@@ -1,0 +1,123 @@
+import { bootTimeMs } from '../sources/procfs/boot-time.ts';
+import { createSources } from '../sources/index.ts';
+import type { SourceSet } from '../sources/index.ts';
+import { createExporters } from '../exporters/index.ts';
+import type { ExporterServices } from '../exporters/index.ts';
+import { filterDocument } from '../exporters/json-stdout/filter.ts';
+import { documentFromReadings } from '../exporters/json-stdout/from-readings.ts';
+import { RECEIVERS, runtimeResource } from '../receivers/index.ts';
+import type { AgentConfig } from '../config/agent-config.ts';
+import { selectionOf } from '../config/groups.ts';
+import { Agent } from '../src/agent.ts';
+import { Collection } from '../src/collection.ts';
+import type { Exporter } from '../src/exporter.ts';
+import type { Logger } from '../src/log.ts';
+import { toggleOf } from '../src/metric-table.ts';
+import type { MetricDefinition } from '../src/metric-table.ts';
+import type { Report } from '../src/report.ts';
+import type { Selection } from '../src/selection.ts';
+import { SelfTelemetry } from '../src/self-telemetry.ts';
+import { SeriesStore } from '../src/series-store.ts';
+import type { StreamLine, StreamSource } from '../src/source.ts';
+import { VERSION } from '../src/version.ts';
+import type { CliIo } from './io.ts';
+
+export interface AssembleOptions {
+  readonly config: AgentConfig;
+  readonly io: CliIo;
+  readonly logger: Logger;
+  /** Instead of the sources the configuration names. */
+  readonly sources?: SourceSet;
+  /** In place of the configured exporters. */
+  readonly exporters?: (services: ExporterServices) => readonly Exporter[];
+  /** Snapshots also hold what feeds legacy families only; true when absent, because a Prometheus page may need it. */
+  readonly legacySnapshots?: boolean;
+}
+
+export interface Assembly {
+  readonly agent: Agent;
+  readonly exporters: readonly Exporter[];
+  readonly sources: SourceSet;
+  readonly collection: Collection;
+}
+
+/** Wires one agent: the only place that knows every part. */
+export async function assemble(options: AssembleOptions): Promise<Assembly> {
+  const { config, io, logger } = options;
+  const { clock } = io.host;
+  const telemetry = new SelfTelemetry({ logger: logger.child({ component: 'agent' }), clock });
+  const selection = selectionOf(config);
+  const store = createStore(config);
+  const sources =
+    options.sources ?? (await createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => collection.runtimes }));
+  const collection: Collection = new Collection({
+    clock,
+    store,
+    selection,
+    telemetry,
+    receivers: new Map(RECEIVERS.map((receiver) => [receiver.group, receiver])),
+    runtimeResource,
+    identify: sources.identify,
+    eccCounts: config.eccCounts,
+    ...withBootTime(bootTimeMs(sources.host)),
+  });
+  const createConfigured = (services: ExporterServices): readonly Exporter[] => createExporters(config, services);
+  const exporters = (options.exporters ?? createConfigured)({
+    env: io.host.env,
+    clock,
+    logger,
+    telemetry,
+    stdout: io.stdout,
+    version: VERSION,
+    collect: () => agent.snapshot({ selfMetrics: config.telemetry.selfMetrics }),
+    generation: () => agent.generation,
+    isReady: () => agent.ready,
+    sources: () => telemetry.activeSources(),
+  });
+  const agent: Agent = new Agent({
+    clock,
+    logger: logger.child({ component: 'agent' }),
+    selection,
+    store,
+    collection,
+    telemetry,
+    exporters,
+    pullSources: sources.pullSources,
+    reports: { fromLine: (line) => reportFromLine(line, selection), fromReadings: reportFromReadings },
+    selfMetrics: config.telemetry.selfMetrics,
+    legacySnapshots: options.legacySnapshots ?? true,
+    version: VERSION,
+    ...(sources.stream === undefined ? {} : { stream: sources.stream satisfies StreamSource }),
+  });
+  return { agent, exporters, sources, collection };
+}
+
+function createStore(config: AgentConfig): SeriesStore {
+  const isOn = new Map(Object.entries(config.metrics));
+  return new SeriesStore({
+    version: VERSION,
+    resource: {
+      'service.name': 'neuron-otel',
+      'service.version': VERSION,
+      'telemetry.distro.name': 'neuron-otel',
+      'telemetry.distro.version': VERSION,
+      ...config.resource.attributes,
+    },
+    maxSeries: config.telemetry.maxSeries,
+    isEnabled: (metric: MetricDefinition) => (metric.legacyOnly === true ? metric.enabled : (isOn.get(toggleOf(metric)) ?? metric.enabled)),
+  });
+}
+
+/** Untouched when nothing was filtered out: then the bytes of the stream are the output. */
+function reportFromLine(line: StreamLine, selection: Selection): Report {
+  const filtered = filterDocument(line.document, selection);
+  return filtered.removed ? { document: filtered.document } : { document: line.document, line };
+}
+
+function reportFromReadings(collection: Collection): Report {
+  return { document: documentFromReadings(collection.latestReadings(), collection.runtimes) };
+}
+
+function withBootTime(bootMs: number | undefined): { readonly bootTimeMs?: number } {
+  return bootMs === undefined ? {} : { bootTimeMs: bootMs };
+}

@@ -1,0 +1,97 @@
+import { otlpJson } from '../exporters/otlp/json.ts';
+import { encodeDocument } from '../exporters/json-stdout/encode.ts';
+import { prometheusText } from '../exporters/prometheus/exposition-text.ts';
+import { AgentError, EXIT } from '../src/errors.ts';
+import type { ReportExporter } from '../src/exporter.ts';
+import type { Report } from '../src/report.ts';
+import { assemble } from './assemble.ts';
+import type { Assembly } from './assemble.ts';
+import { load } from './config-command.ts';
+import type { ConfigFlags } from './config-command.ts';
+import type { CliIo } from './io.ts';
+
+export interface OnceFlags extends ConfigFlags {
+  readonly format: 'json' | 'prometheus' | 'otlp-json';
+  readonly naming: 'otel' | 'legacy' | 'both';
+  readonly selfMetrics?: boolean;
+}
+
+/** Averages and shares need two samples: the first one is the baseline. */
+const LIVE_SAMPLES = 2;
+
+/**
+ * Prints one collection and exits. Of a recorded stream that is everything it holds, at its end; of a live source its first sample
+ * with meaningful averages.
+ */
+export async function once(flags: OnceFlags, io: CliIo): Promise<number> {
+  const loaded = load({ ...flags, speed: flags.speed ?? 'max' }, io);
+  if (typeof loaded === 'number') return loaded;
+  const { config, logger } = loaded;
+  const last = new LastReport();
+  const assembly = await assemble({ config, io, logger, exporters: () => [last], legacySnapshots: flags.format === 'prometheus' });
+  try {
+    await assembly.agent.start();
+    await enough(assembly, io, config.source.spec.kind === 'file');
+    if (!assembly.agent.ready) {
+      io.stderr.write('neuron-otel: no sample came, nothing to print\n');
+      return EXIT.failure;
+    }
+    await write(io, await render(assembly, flags, last));
+    return EXIT.ok;
+  } catch (thrown) {
+    logger.error({ err: AgentError.from(thrown, 'internal', 'once') }, 'cannot collect');
+    return EXIT.failure;
+  } finally {
+    await assembly.agent[Symbol.asyncDispose]();
+    await assembly.sources[Symbol.asyncDispose]();
+  }
+}
+
+async function enough({ agent }: Assembly, io: CliIo, isRecording: boolean): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    if (io.stop.aborted) resolve();
+    else io.stop.addEventListener('abort', () => resolve(), { once: true });
+  });
+  const sampled = isRecording ? new Promise<void>(() => {}) : agent.collected(LIVE_SAMPLES);
+  await Promise.race([agent.ended, stopped, sampled]);
+}
+
+async function render({ agent }: Assembly, flags: OnceFlags, last: LastReport): Promise<string> {
+  if (flags.format === 'json') return last.text();
+  const resourceMetrics = await agent.snapshot({ selfMetrics: flags.selfMetrics === true });
+  return flags.format === 'prometheus' ? prometheusText(resourceMetrics, { naming: flags.naming }) : `${otlpJson({ resourceMetrics })}\n`;
+}
+
+/** Keeps the latest report instead of writing each one. */
+class LastReport implements ReportExporter {
+  readonly kind = 'report';
+  readonly id = 'json_stdout';
+  #report: Report | undefined;
+
+  export(report: Report): void {
+    this.#report = report;
+  }
+
+  /** One line with its end; a line of a stream as it came. */
+  text(): string {
+    if (this.#report === undefined) return '';
+    const { document, line } = this.#report;
+    return `${line === undefined ? encodeDocument(document) : Buffer.from(line.bytes).toString('utf8')}\n`;
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function write(io: CliIo, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    // A reader that went away has what it wanted.
+    io.stdout.on('error', () => resolve());
+    io.stdout.write(text, () => resolve());
+  });
+}

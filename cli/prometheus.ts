@@ -1,0 +1,45 @@
+import { prometheusServices } from '../exporters/index.ts';
+import { createLegacyEndpoint } from '../exporters/prometheus/legacy-endpoint.ts';
+import { streamOnly } from '../sources/index.ts';
+import { createNeuronMonitorSource } from '../sources/neuron-monitor/source.ts';
+import { EXIT } from '../src/errors.ts';
+import { assemble } from './assemble.ts';
+import { load } from './config-command.ts';
+import type { CliIo } from './io.ts';
+import { runAssembly } from './run.ts';
+
+export interface PrometheusFlags {
+  readonly port: number;
+  readonly keyFile?: string;
+  readonly certFile?: string;
+  readonly enableK8sInfo?: boolean;
+  readonly verbose?: 0 | 1 | 2 | 3 | 4;
+  readonly logFormat?: 'text' | 'json';
+}
+
+/** Reads neuron-monitor's stream on stdin and serves the page of neuron-monitor-prometheus.py, until the stream ends. */
+export async function prometheus(flags: PrometheusFlags, io: CliIo): Promise<number> {
+  const { port, keyFile, certFile, enableK8sInfo } = flags;
+  if ((keyFile === undefined) !== (certFile === undefined)) {
+    io.stderr.write('neuron-otel: --key-file and --cert-file go together\n');
+    return EXIT.usage;
+  }
+  const loaded = load({ ...flags, exporter: ['prometheus'], source: '-' }, io);
+  if (typeof loaded === 'number') return loaded;
+  const { config, logger } = loaded;
+  const stream = createNeuronMonitorSource({ mode: 'stdin', host: io.host, logger, input: io.stdin });
+  const options = {
+    port,
+    enableK8sInfo: enableK8sInfo === true,
+    ...(keyFile === undefined ? {} : { keyFile }),
+    ...(certFile === undefined ? {} : { certFile }),
+  };
+  const assembly = await assemble({
+    config,
+    io,
+    logger,
+    sources: streamOnly(io.host, stream),
+    exporters: (services) => [createLegacyEndpoint(options, prometheusServices(services, 'prometheus'))],
+  });
+  return runAssembly(assembly, io, logger);
+}

@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest';
+import type { ProcessTruth } from '../../simulator/truth.ts';
+import { VirtualAgent } from '../support/virtual-agent.ts';
+import { keyed } from './support/expected-process.ts';
+import { LegacyLedger, seriesOfLegacyPage } from './support/legacy-page.ts';
+import { expectedOfLine, seriesOfLine } from './support/line.ts';
+import { differences, seriesOfOtlp, seriesOfPage } from './support/series.ts';
+import type { SeriesMap } from './support/series.ts';
+import { TruthLedger } from './support/truth-ledger.ts';
+
+const PERIOD_MS = 1_000;
+const LIVES = 10_000;
+
+/** Every device to themselves: 64 logical cores, and hardly more pids than that. */
+const CHURN = {
+  devices: Array.from({ length: 16 }, (_, device) => device),
+  lifetimeMs: { shortest: 100, longest: 1_600 },
+  pids: 68,
+};
+
+/** How often a pid had another owner at the next sample, and how often that one had the same tag. */
+class Reuse {
+  pids = 0;
+  tags = 0;
+  #before = new Map<number, ProcessTruth>();
+
+  sample(processes: readonly ProcessTruth[]): void {
+    for (const process of processes) {
+      const before = this.#before.get(process.pid);
+      if (before === undefined || before === process) continue;
+      this.pids += 1;
+      if (before.tag === process.tag) this.tags += 1;
+    }
+    this.#before = new Map(processes.map((process) => [process.pid, process]));
+  }
+}
+
+function ofProcesses(series: SeriesMap): SeriesMap {
+  return new Map([...series].filter(([key]) => !key.endsWith('} ')));
+}
+
+function ofTags(series: SeriesMap): SeriesMap {
+  return new Map([...series].filter(([key]) => key.includes('runtime_tag=')));
+}
+
+/**
+ * Compared after each sample: whose series there are, and every single value of theirs. So what ended is gone within one period, and
+ * nothing stands under the wrong process: executions, memory, CPU time, tag, container.
+ */
+test(
+  '10,000 processes that start and end under 68 pids: every output has those alive, with what each of them did itself',
+  { timeout: 240_000 },
+  async () => {
+    const groups = ['execution_stats', 'memory_used', 'neuron_runtime_vcpu_usage', 'neuroncore_counters'];
+    const settings = {
+      neuron_runtimes: [{ tag_filter: '.*', metrics: groups.map((type) => ({ type })) }],
+      system_metrics: [{ type: 'neuron_hw_counters', period: '10s' }],
+    };
+    await using agent = await VirtualAgent.start({
+      instanceType: 'trn2.48xlarge',
+      seed: 5,
+      periodMs: PERIOD_MS,
+      settings,
+      warmUpMs: 1_000,
+      churn: CHURN,
+      pages: { otel: { resourceLabels: ['process.creation.time'] }, legacy: { naming: 'legacy' } },
+    });
+    const [ledger, legacy, reuse] = [new TruthLedger(agent.truth, PERIOD_MS), new LegacyLedger(), new Reuse()];
+    const seen = { once: new Set<ProcessTruth>(), twice: new Set<ProcessTruth>() };
+    const forks = agent.truth.host.forks;
+    for (let sampled = agent.sampled; agent.truth.host.forks < forks + LIVES; sampled = await agent.next()) {
+      const page = await agent.page('otel');
+      const onPage = seriesOfPage(page);
+      const { owners, processes } = ledger.sample(onPage.owners);
+      const pushed = seriesOfOtlp(sampled.otlp);
+      expect([...onPage.owners].toSorted()).toEqual(owners);
+      expect(differences(ofProcesses(onPage.series), keyed(processes))).toEqual([]);
+      expect([...pushed.owners].toSorted()).toEqual(owners);
+      expect(differences(ofProcesses(pushed.series), keyed(processes))).toEqual([]);
+      expect(differences(ofProcesses(seriesOfLine(sampled.line).series), expectedOfLine(processes))).toEqual([]);
+      expect(differences(ofTags(seriesOfLegacyPage(await agent.page('legacy'))), legacy.scrape(processes))).toEqual([]);
+      expect([...onPage.containers].toSorted()).toEqual(
+        agent.truth.processes.map(({ pid, containerId }) => `${pid} ${containerId}`).toSorted(),
+      );
+      for (const { process, samples } of ledger.processes) (samples > 1 ? seen.twice : seen.once).add(process);
+      reuse.sample(agent.truth.processes);
+    }
+    expect(agent.conflicts).toEqual([]);
+    expect(seen.once.size).toBeGreaterThan(0.6 * LIVES);
+    expect(seen.twice.size).toBeGreaterThan(0.1 * LIVES);
+    expect(reuse.pids).toBeGreaterThan(0.5 * LIVES);
+    expect(reuse.tags).toBeGreaterThan(0.1 * LIVES);
+  },
+);
