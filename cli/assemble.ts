@@ -3,7 +3,7 @@ import { createSources } from '../sources/index.ts';
 import type { SourceSet } from '../sources/index.ts';
 import { createExporters } from '../exporters/index.ts';
 import type { ExporterServices } from '../exporters/index.ts';
-import { filterDocument } from '../exporters/json-stdout/filter.ts';
+import { reportFromLine } from '../exporters/json-stdout/from-line.ts';
 import { documentFromReadings } from '../exporters/json-stdout/from-readings.ts';
 import { RECEIVERS, runtimeResource } from '../receivers/index.ts';
 import type { AgentConfig } from '../config/agent-config.ts';
@@ -15,10 +15,9 @@ import type { Logger } from '../src/log.ts';
 import { toggleOf } from '../src/metric-table.ts';
 import type { MetricDefinition } from '../src/metric-table.ts';
 import type { Report } from '../src/report.ts';
-import type { Selection } from '../src/selection.ts';
 import { SelfTelemetry } from '../src/self-telemetry.ts';
 import { SeriesStore } from '../src/series-store.ts';
-import type { StreamLine, StreamSource } from '../src/source.ts';
+import type { StreamSource } from '../src/source.ts';
 import { VERSION } from '../src/version.ts';
 import type { CliIo } from './io.ts';
 
@@ -106,12 +105,6 @@ function createStore(config: AgentConfig): SeriesStore {
     maxSeries: config.telemetry.maxSeries,
     isEnabled: (metric: MetricDefinition) => (metric.legacyOnly === true ? metric.enabled : (isOn.get(toggleOf(metric)) ?? metric.enabled)),
   });
-}
-
-/** Untouched when nothing was filtered out: then the bytes of the stream are the output. */
-function reportFromLine(line: StreamLine, selection: Selection): Report {
-  const filtered = filterDocument(line.document, selection);
-  return filtered.removed ? { document: filtered.document } : { document: line.document, line };
 }
 
 function reportFromReadings(collection: Collection): Report {

@@ -1,5 +1,4 @@
 import { otlpJson } from '../exporters/otlp/json.ts';
-import { encodeDocument } from '../exporters/json-stdout/encode.ts';
 import { prometheusText } from '../exporters/prometheus/exposition-text.ts';
 import { AgentError, EXIT } from '../src/errors.ts';
 import type { ReportExporter } from '../src/exporter.ts';
@@ -76,7 +75,7 @@ class LastReport implements ReportExporter {
   text(): string {
     if (this.#report === undefined) return '';
     const { document, line } = this.#report;
-    return `${line === undefined ? encodeDocument(document) : Buffer.from(line.bytes).toString('utf8')}\n`;
+    return `${line === undefined ? JSON.stringify(document) : Buffer.from(line.bytes).toString('utf8')}\n`;
   }
 
   flush(): Promise<void> {

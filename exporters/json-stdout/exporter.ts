@@ -5,27 +5,22 @@ import { errnoName } from '../../src/file-error.ts';
 import type { Clock } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
 import type { Report } from '../../src/report.ts';
-import { DocumentEncoder } from './encode.ts';
-import { JsonWriter } from './json-writer.ts';
 
 /** Bytes that may wait for a slow reader. One line may be as large as the limit on lines of the stream. */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
-/** A buffer larger than this is not kept for the next line. */
-const MAX_KEPT_BYTES = 1024 * 1024;
 const LF = Buffer.from('\n');
-const [LF_CODE = 0] = LF;
 
-/** Where lines go: `process.stdout`, or any stream that has used the bytes of a chunk when it calls back: then they are written over. */
+/** The destination of the lines: `process.stdout`, or any stream like it. */
 export interface LineOutput {
   write(chunk: Uint8Array, callback: (error?: Error | null) => void): boolean;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'close', listener: () => void): unknown;
 }
 
-/** `full`: the reader is too slow. `closed`: there is no reader. `unencodable`: the document is no report. */
+/** `full`: the reader is too slow. `closed`: there is no reader. `unencodable`: JSON cannot express the document. */
 export type DropReason = 'full' | 'closed' | 'unencodable';
 
-/** Why nothing could be written. A reader that goes away is an ordinary end of a pipeline, as in `neuron-otel | head -1`. */
+/** The reason why nothing can be written. A reader that goes away is an ordinary end of a pipeline, as in `neuron-otel | head -1`. */
 export type OutputEnd = { readonly end: 'reader_gone' } | { readonly end: 'failed'; readonly error: AgentError };
 
 export interface JsonStdoutOptions {
@@ -46,11 +41,7 @@ export class JsonStdoutExporter implements ReportExporter {
   readonly id = 'json_stdout';
   readonly #options: JsonStdoutOptions;
   readonly #maxPendingBytes: number;
-  readonly #encoder = new DocumentEncoder();
   readonly #closed = Promise.withResolvers<OutputEnd>();
-  #writer = new JsonWriter();
-  /** The output has not used the bytes in the writer yet. */
-  #isWriterBusy = false;
   #pendingBytes = 0;
   #isDisposed = false;
   #isDropping = false;
@@ -65,8 +56,8 @@ export class JsonStdoutExporter implements ReportExporter {
   }
 
   /**
-   * Resolves when the output could take a report no more, the first time; never rejects. Whoever goes on nevertheless may: each
-   * report is tried and counted, and a named pipe works again when somebody opens it again.
+   * Resolves when the output refuses a report for the first time; never rejects. The caller may go on all the same: each report is
+   * tried and counted, and a named pipe works again when somebody opens it again.
    */
   get closed(): Promise<OutputEnd> {
     return this.#closed.promise;
@@ -76,51 +67,42 @@ export class JsonStdoutExporter implements ReportExporter {
     return this.#pendingBytes;
   }
 
-  /** The bytes of the stream where there are any, so that nothing is lost or reordered; else the encoded document. */
+  /** Writes the bytes of the stream when the report has them, so that nothing is lost or reordered; else the encoded document. */
   export(report: Report): void {
     if (this.#isDisposed) {
       this.#drop('closed', new AgentError('export_permanent', this.id, 'the exporter was disposed'));
       return;
     }
-    if (report.line !== undefined) {
-      this.#offer(Buffer.concat([report.line.bytes, LF]), false);
-      return;
-    }
-    const isKept = !this.#isWriterBusy;
-    const line = this.#encode(report, isKept);
-    if (line !== undefined) this.#offer(line, isKept);
+    const line = report.line === undefined ? this.#encode(report) : Buffer.concat([report.line.bytes, LF]);
+    if (line !== undefined) this.#offer(line);
   }
 
-  /** Waits until everything was taken by the reader, but no longer than `deadlineMs`. */
+  /** Waits until the reader has taken everything, but no longer than `deadlineMs`. */
   async flush(deadlineMs: number): Promise<void> {
     if (this.#pendingBytes === 0) return;
     this.#flushed ??= Promise.withResolvers();
     await withDeadline(this.#options.clock, this.#flushed.promise, deadlineMs);
   }
 
-  /** Writes no more. The stream itself belongs to whoever made it. */
+  /** Ends the writing. The stream itself belongs to its creator. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     return Promise.resolve();
   }
 
-  /** The line in the kept buffer, or in one of its own that is no larger than it must be: many may have to wait. */
-  #encode({ document }: Report, isKept: boolean): Buffer | undefined {
-    const writer = isKept ? this.#writer : new JsonWriter();
-    writer.clear();
+  /** `JSON.stringify` throws when a document nests deeper than the stack allows. */
+  #encode({ document }: Report): Buffer | undefined {
     try {
-      this.#encoder.encode(document, writer);
+      return Buffer.from(`${JSON.stringify(document)}\n`);
     } catch (thrown) {
       this.#drop('unencodable', AgentError.from(thrown, 'internal', this.id));
       return undefined;
     }
-    writer.byte(LF_CODE);
-    return isKept ? writer.bytes : Buffer.from(writer.bytes);
   }
 
-  #offer(line: Buffer, isKept: boolean): void {
+  #offer(line: Buffer): void {
     if (this.#pendingBytes === 0 || this.#pendingBytes + line.length <= this.#maxPendingBytes) {
-      this.#write(line, isKept);
+      this.#write(line);
       return;
     }
     if (!this.#isDropping)
@@ -129,14 +111,11 @@ export class JsonStdoutExporter implements ReportExporter {
     this.#drop('full', new AgentError('export_retryable', this.id, 'stdout is read too slowly'));
   }
 
-  #write(line: Buffer, isKept: boolean): void {
+  #write(line: Buffer): void {
     this.#pendingBytes += line.length;
-    if (isKept) this.#isWriterBusy = true;
     this.#options.output.write(line, (error) => {
       this.#pendingBytes -= line.length;
-      const isWritten = error === undefined || error === null;
-      if (isKept) this.#release(isWritten);
-      if (isWritten) {
+      if (error === undefined || error === null) {
         this.#options.onWritten?.();
       } else {
         this.#drop('closed', AgentError.from(error, 'export_permanent', this.id));
@@ -144,12 +123,6 @@ export class JsonStdoutExporter implements ReportExporter {
       }
       if (this.#pendingBytes === 0) this.#onDrained();
     });
-  }
-
-  /** A stream that failed may still hold the bytes, and a line that was unusually long needs no buffer for ever. */
-  #release(isWritten: boolean): void {
-    if (!isWritten || this.#writer.capacity > MAX_KEPT_BYTES) this.#writer = new JsonWriter();
-    this.#isWriterBusy = false;
   }
 
   #onDrained(): void {

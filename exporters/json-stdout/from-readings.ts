@@ -15,11 +15,12 @@ import type {
   RuntimeRef,
   SubgraphMemory,
 } from '../../src/readings.ts';
-import type { JsonObject } from './json-object.ts';
+
+type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * neuron-monitor's document from the latest reading of each group, for sources that are no stream. `runtimes` are the processes to
- * list, in this order, also those without a reading. Member order is the encoder's business. What no reading knows is left out,
+ * list, in this order, also those without a reading. What no reading knows is left out,
  * or null where neuron-monitor itself prints null.
  */
 export function documentFromReadings(readings: Iterable<AnyGroupReading>, runtimes: readonly RuntimeRef[]): JsonObject {
