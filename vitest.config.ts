@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests that answer in seconds: `npm test`. Each file of more than five seconds is a `*.long.test.ts`. */
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/e2e/**', 'test/soak/**', 'node_modules/**'],
+    exclude: ['test/**/*.long.test.ts', 'test/e2e/**', 'test/soak/**', 'node_modules/**'],
     testTimeout: 30_000,
     restoreMocks: true,
   },

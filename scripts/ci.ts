@@ -17,6 +17,7 @@ interface Step {
 
 const STEPS: readonly Step[] = [
   { title: 'tests', script: ['test'], isVitest: true },
+  { title: 'long tests', script: ['test:long'], isVitest: true },
   { title: 'types, lint, format, generated documents', script: ['check'] },
   { title: 'bundle', script: ['build'] },
   { title: 'end-to-end tests with real peers', script: ['test:e2e'], isVitest: true },

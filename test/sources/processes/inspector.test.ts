@@ -1,26 +1,14 @@
-import { mkdirSync, symlinkSync } from 'node:fs';
+import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import * as fc from 'fast-check';
 import { createProcessInspector } from '../../../sources/processes/inspector.ts';
 import { systemHost } from '../../../src/host.ts';
-import { fixtureHost, temporaryFolder, writeTree } from '../../support/fixture-host.ts';
+import { fixtureHost, temporaryFolder } from '../../support/fixture-host.ts';
 import { endProcess, startProcess } from '../../support/fixture-process.ts';
+import { BOOT_MS, expectReusedPidsToBeToldApart, neuronHost } from './support.ts';
 
-const BOOT_MS = 1_767_225_600_000;
 const CONTAINER_ID = 'ab12'.repeat(16);
 const POD_UID = '0b3c1f6e-7a52-4d0f-9c8e-1234567890ab';
-
-function neuronHost(options: { readonly devices?: number } = {}) {
-  const root = temporaryFolder();
-  const host = fixtureHost(root);
-  writeTree(root, { 'proc/stat': 'cpu  1 0 0 1 0 0 0 0\nbtime 1767225600\n' });
-  for (let device = 0; device < (options.devices ?? 2); device += 1) {
-    mkdirSync(join(host.sysRoot, `class/neuron_device/neuron${device}`), { recursive: true });
-  }
-  const inspector = createProcessInspector({ host });
-  return { host, inspector, discover: () => inspector.discover(host.clock.monotonicMs()) };
-}
 
 describe('identity', () => {
   test('start time, executable, container, pod, tag and LNC', () => {
@@ -262,49 +250,6 @@ describe('discovery', () => {
   });
 });
 
-describe('10,000 processes with reused pids', () => {
-  test('none is ever taken for another', async () => {
-    const { host, inspector, discover } = neuronHost();
-    // What really lives: pid → start time, and a tag that tells processes apart.
-    const truth = new Map<number, { readonly startTicks: number; readonly tag: string }>();
-    const draw = fc.sample(fc.tuple(fc.integer({ min: 2, max: 60 }), fc.boolean(), fc.nat(9)), { numRuns: 10_000, seed: 7 });
-    for (const [index, [pid, hasDevice, action]] of draw.entries()) {
-      truth.delete(pid);
-      if (action === 0) endProcess(host, pid);
-      else {
-        const tag = `run-${index}`;
-        startProcess(host, {
-          pid,
-          startTicks: index + 1,
-          environment: { NEURON_PROCESS_TAG: tag },
-          ...(hasDevice && { descriptors: { 5: '/dev/neuron0' } }),
-        });
-        truth.set(pid, { startTicks: index + 1, tag });
-      }
-      if (index % 10 !== 0) continue;
-      await host.clock.advance(action * 2_000);
-      for (const found of discover()) expect(found).toMatchObject(expectation(truth, found.pid));
-      const identities = [pid].filter((living) => truth.has(living)).map((living) => inspector.identify(living));
-      for (const identity of identities) expect(identity).toMatchObject(expectation(truth, pid));
-    }
-  }, 240_000);
-
-  test('and memory stays bounded, whoever asks', () => {
-    const { host, inspector } = neuronHost();
-    const first = 1_000;
-    for (let pid = first; pid < first + 5_000; pid += 1) {
-      startProcess(host, { pid, startTicks: pid });
-      inspector.identify(pid);
-      endProcess(host, pid);
-    }
-    // The oldest are forgotten: at most 4,096 are remembered.
-    expect(inspector.identify(first)).toBeUndefined();
-    expect(inspector.identify(first + 5_000 - 4_097)).toBeUndefined();
-    expect(inspector.identify(first + 5_000 - 4_096)).toBeDefined();
-  }, 240_000);
+test('500 processes with reused pids are told apart', async () => {
+  await expectReusedPidsToBeToldApart(500);
 });
-
-function expectation(truth: ReadonlyMap<number, { readonly startTicks: number; readonly tag: string }>, pid: number) {
-  const process = truth.get(pid);
-  return { tag: process?.tag, startTimeMs: process === undefined ? undefined : BOOT_MS + process.startTicks * 10 };
-}

@@ -1,0 +1,13 @@
+import { resolve } from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+/** Tests of more than five seconds: `npm run test:long`. */
+export default defineConfig({
+  root: resolve(import.meta.dirname, '..'),
+  test: {
+    include: ['test/**/*.long.test.ts'],
+    exclude: ['test/e2e/**', 'test/soak/**'],
+    testTimeout: 240_000,
+    restoreMocks: true,
+  },
+});
