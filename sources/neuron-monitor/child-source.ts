@@ -1,22 +1,20 @@
 import { withDeadline } from '../../src/deadline.ts';
 import { AgentError } from '../../src/errors.ts';
-import type { Host } from '../../src/host.ts';
+import type { Clock, Host, Timer } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
 import type { MetricGroup } from '../../src/readings.ts';
 import type { StreamSink, StreamSource } from '../../src/source.ts';
-import { Backoff } from './backoff.ts';
 import { findBinary } from './binary.ts';
-import { childEnv } from './child-env.ts';
-import { MonitorChild } from './child.ts';
-import { writeConfigFile } from './config-file.ts';
+import { MonitorChild, childEnv, writeConfigFile } from './child.ts';
 import { pause } from './pause.ts';
-import { StderrLog } from './stderr-log.ts';
 import { RecordFeed } from './stream.ts';
 
 /** A child that delivered for this long starts again without delay history. */
 const HEALTHY_MS = 60_000;
-/** What the child had written before its end is read within this time. */
+/** Output that the child wrote before its end is read within this time. */
 const DRAIN_MS = 5_000;
+/** A child that ends closes its output first; a child that lives on after that can deliver nothing more. */
+const EXIT_AFTER_OUTPUT_MS = 1_000;
 /** Timers take no longer delay than 2^31 ms. */
 const LONGEST_PAUSE_MS = 3_600_000;
 
@@ -27,15 +25,15 @@ export interface ChildOptions {
   readonly binary?: string;
   /** neuron-monitor's configuration file, as an object; without it the child runs with its own default. */
   readonly config?: Readonly<Record<string, unknown>>;
-  /** A child that says nothing for this long is started again; never when absent. */
+  /** A child that writes nothing for this long is started again; never when absent. */
   readonly stallAfterMs?: number;
   /** For the jitter of restarts; `Math.random` when absent. */
   readonly random?: () => number;
 }
 
 /**
- * Runs AWS's neuron-monitor and keeps it running: whatever ends it, it is started again after a delay that doubles from 1 s to 60 s.
- * A binary that is not there is a state like any other, and heals when it is installed.
+ * `ChildSource` runs AWS's neuron-monitor and starts it again after every end, with a delay that doubles from 1 s to 60 s. A binary that
+ * is absent is a state that heals when the binary is installed.
  */
 export class ChildSource implements StreamSource {
   readonly kind = 'stream';
@@ -57,7 +55,7 @@ export class ChildSource implements StreamSource {
     return this.#feed?.groups ?? new Set();
   }
 
-  /** Resolves at once; how starting went is told as a state. */
+  /** Resolves at once; the result of the start reaches the sink as a state. */
   start(sink: StreamSink): Promise<void> {
     const { host, logger } = this.#options;
     this.#feed = new RecordFeed({ host, logger, sink, signal: this.#stop.signal });
@@ -84,7 +82,7 @@ export class ChildSource implements StreamSource {
     }
   }
 
-  /** One life of the child. Returns why it ended. */
+  /** Runs the child once and returns the reason for its end. */
   async #runOnce(feed: RecordFeed): Promise<AgentError> {
     const { host, config } = this.#options;
     try {
@@ -109,7 +107,8 @@ export class ChildSource implements StreamSource {
     logger.debug({ binary, childPid: child.pid }, 'neuron-monitor started');
     const drained = feed.drain(child.stdout).then(() => undefined);
     const over = new AbortController();
-    const reason = await Promise.race([child.exited, this.#stalled(feed, over.signal), this.#stopped(over.signal)]);
+    const closed = drained.then(() => this.#closed(over.signal));
+    const reason = await Promise.race([child.exited, closed, this.#stalled(feed, over.signal), this.#stopped(over.signal)]);
     over.abort();
     await child.stop();
     await withDeadline(host.clock, drained, DRAIN_MS);
@@ -117,6 +116,12 @@ export class ChildSource implements StreamSource {
     await withDeadline(host.clock, drained, DRAIN_MS);
     this.#stderr.flush();
     return reason;
+  }
+
+  /** Resolves a moment after the end of the output: the exit of a child that ends as usual is the better reason. */
+  async #closed(over: AbortSignal): Promise<AgentError> {
+    await pause(this.#options.host.clock, EXIT_AFTER_OUTPUT_MS, over);
+    return new AgentError('child_exited', 'neuron-monitor', 'neuron-monitor closed its output');
   }
 
   /** Resolves when the source is disposed; listens no longer than `over` allows. */
@@ -128,13 +133,81 @@ export class ChildSource implements StreamSource {
     return stopped.promise;
   }
 
-  /** Resolves when the child says nothing for too long, or without meaning when `over` aborts. */
+  /** Resolves when the child was silent for too long; after an abort of `over` its value is without use. */
   async #stalled(feed: RecordFeed, over: AbortSignal): Promise<AgentError> {
     const { clock } = this.#options.host;
     const stallAfterMs = this.#options.stallAfterMs ?? Infinity;
     for (let leftMs = stallAfterMs; leftMs > 0 && !over.aborted; leftMs = feed.lastInputMs + stallAfterMs - clock.monotonicMs()) {
       await pause(clock, Math.min(leftMs, LONGEST_PAUSE_MS), over);
     }
-    return new AgentError('source_timeout', 'neuron-monitor', 'neuron-monitor fell silent');
+    return new AgentError('source_timeout', 'neuron-monitor', 'neuron-monitor wrote nothing for longer than stall_after');
+  }
+}
+
+const FIRST_MS = 1_000;
+const CAP_MS = 60_000;
+/** A delay lies between 80 % and 120 % of its step, so that the hosts of a fleet do not restart together. */
+const JITTER = 0.2;
+
+/** `Backoff` returns delays that double from 1 s to 60 s. */
+export class Backoff {
+  readonly #random: () => number;
+  #nextMs = FIRST_MS;
+
+  constructor(random: () => number = Math.random) {
+    this.#random = random;
+  }
+
+  next(): number {
+    const delayMs = this.#nextMs * (1 + JITTER * (2 * this.#random() - 1));
+    this.#nextMs = Math.min(2 * this.#nextMs, CAP_MS);
+    return Math.round(Math.min(delayMs, CAP_MS));
+  }
+
+  reset(): void {
+    this.#nextMs = FIRST_MS;
+  }
+}
+
+const KEPT_BYTES = 8 * 1024;
+/** Output that arrives within this time becomes one log line. */
+const SETTLE_MS = 500;
+/** A child whose output changes all the time is logged this often. */
+const QUIET_MS = 10_000;
+
+/**
+ * `StderrLog` writes the child's stderr to the log: the last 8 KiB, once for each change of the last line. Digits are ignored in the
+ * comparison, so timestamps and counters do not fill the log.
+ */
+export class StderrLog {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #kept: Buffer = Buffer.alloc(0);
+  #timer: Timer | undefined;
+  #lastLogged = '';
+  #quietUntilMs = 0;
+
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#kept = Buffer.concat([this.#kept, chunk.subarray(-KEPT_BYTES)]).subarray(-KEPT_BYTES);
+    const waitMs = Math.max(SETTLE_MS, this.#quietUntilMs - this.#clock.monotonicMs());
+    this.#timer ??= this.#clock.setTimer(() => this.flush(), waitMs, { background: true });
+  }
+
+  /** Logs the kept output when it is new, and drops it. */
+  flush(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+    const text = this.#kept.toString('utf8').trim();
+    this.#kept = Buffer.alloc(0);
+    const comparable = text.slice(text.lastIndexOf('\n') + 1).replaceAll(/\d+/g, '#');
+    if (text === '' || comparable === this.#lastLogged) return;
+    this.#lastLogged = comparable;
+    this.#quietUntilMs = this.#clock.monotonicMs() + QUIET_MS;
+    this.#logger.warn({ stderr: text }, 'neuron-monitor wrote to stderr');
   }
 }

@@ -1,27 +1,31 @@
-/** Longest line accepted, without its line end. 32 runtimes on a trn1n.32xlarge make lines of 444,521 bytes. */
-export const MAX_LINE_BYTES = 16 * 1024 * 1024;
+/**
+ * Longest line accepted, without its line end. 32 processes on a trn1n.32xlarge make lines of 444,521 bytes; 128 processes that each list
+ * 128 cores would make about 7 MB.
+ */
+export const MAX_LINE_BYTES = 8 * 1024 * 1024;
 
 const LF = 0x0a;
 const CR = 0x0d;
 const BOM = [0xef, 0xbb, 0xbf] as const;
-/** What a line may be longer than the limit before its end is seen: a byte order mark and a carriage return. */
+/** A line may be longer than the limit by a byte order mark and a carriage return before its end is seen. */
 const SLACK_BYTES = BOM.length + 1;
 const FIRST_BUFFER_BYTES = 64 * 1024;
+const NO_BYTES = new Uint8Array(0);
 
-/** One line without its end and without a byte order mark, or one loss. `partial` is a last line that no LF ended. */
+/** One line without its end and without a byte order mark, or one loss. An `unterminated` line is the last one, which no LF ended. */
 export type LineEvent =
   | { readonly kind: 'line'; readonly bytes: Uint8Array }
-  | { readonly kind: 'too_long' }
-  | { readonly kind: 'partial' };
+  | { readonly kind: 'unterminated'; readonly bytes: Uint8Array }
+  | { readonly kind: 'too_long' };
 
 /**
- * Cuts a byte stream into lines that end in LF or CRLF; empty lines are left out. A line over the limit is reported once and skipped
+ * `LineSplitter` cuts a byte stream into lines that end in LF or CRLF; empty lines are left out. A line over the limit is reported once and skipped
  * up to its LF, so memory stays within twice the limit whatever arrives. Bytes are never decoded here.
  */
 export class LineSplitter {
   readonly #maxBytes: number;
-  /** The line under way. Handed out as it is when the line ends, then replaced: bytes are copied at most once. */
-  #held: Uint8Array = new Uint8Array(0);
+  /** The line under way. The event of its end holds this buffer itself, and a new one replaces it: bytes are copied at most once. */
+  #held: Uint8Array = NO_BYTES;
   #heldBytes = 0;
   #capacityHint = FIRST_BUFFER_BYTES;
   #skipping = false;
@@ -41,12 +45,13 @@ export class LineSplitter {
     if (from < chunk.length && !this.#hold(chunk.subarray(from))) yield { kind: 'too_long' };
   }
 
-  /** The stream is over. A line that was cut off is dropped, even where its bytes happen to be a whole document. */
+  /** Ends the stream. Returns the bytes after the last LF, if there are any: a writer may leave out the last line end. */
   end(): LineEvent | undefined {
-    const partial = this.#heldBytes > 0 && !this.#skipping;
+    const bytes = this.#skipping ? NO_BYTES : trim(this.#held.subarray(0, this.#heldBytes));
     this.#drop();
     this.#skipping = false;
-    return partial ? { kind: 'partial' } : undefined;
+    if (bytes.length > this.#maxBytes) return { kind: 'too_long' };
+    return bytes.length === 0 ? undefined : { kind: 'unterminated', bytes };
   }
 
   #finish(tail: Uint8Array): LineEvent | undefined {
@@ -88,7 +93,7 @@ export class LineSplitter {
   #drop(): void {
     if (this.#heldBytes === 0) return;
     this.#capacityHint = Math.max(FIRST_BUFFER_BYTES, Math.min(this.#heldBytes + FIRST_BUFFER_BYTES, this.#maxBytes));
-    this.#held = new Uint8Array(0);
+    this.#held = NO_BYTES;
     this.#heldBytes = 0;
   }
 }

@@ -9,9 +9,9 @@ import { decodeRecord } from './decode.ts';
 import type { DecodedRecord } from './decode.ts';
 import { parseLine } from './document.ts';
 import type { JsonObject } from './fields.ts';
-import { LineSplitter } from './lines.ts';
+import { LineSplitter, MAX_LINE_BYTES } from './lines.ts';
 import type { LineEvent } from './lines.ts';
-import { RuntimeRoster } from './roster.ts';
+import { LivingRuntimes, StreamPeriods } from './living-runtimes.ts';
 
 export interface FeedOptions {
   readonly host: Host;
@@ -31,7 +31,8 @@ export interface FeedOptions {
  */
 export class RecordFeed {
   readonly #options: FeedOptions;
-  readonly #roster = new RuntimeRoster();
+  readonly #living = new LivingRuntimes();
+  readonly #periods = new StreamPeriods();
   readonly #groups = new Set<MetricGroup>();
   #live = false;
   #lastInputMs: number;
@@ -63,6 +64,7 @@ export class RecordFeed {
     this.#firstRecordMs = undefined;
     this.#live = false;
     this.#groups.clear();
+    this.#periods.restart();
   }
 
   /** Passes a change of state on. */
@@ -95,17 +97,23 @@ export class RecordFeed {
   async #handle(event: LineEvent): Promise<void> {
     switch (event.kind) {
       case 'line':
-        return this.#handleLine(event.bytes);
+      case 'unterminated':
+        return this.#handleLine(event);
       case 'too_long':
-        return this.#lose(new AgentError('source_malformed', 'neuron-monitor', 'line is longer than 16 MiB'), 'too_long');
-      case 'partial':
-        return this.#lose(new AgentError('source_malformed', 'neuron-monitor', 'last line is cut off'), 'partial');
+        return this.#lose(
+          new AgentError('source_malformed', 'neuron-monitor', `line is longer than ${MAX_LINE_BYTES / 2 ** 20} MiB`),
+          'too_long',
+        );
     }
   }
 
-  async #handleLine(bytes: Uint8Array): Promise<void> {
+  /** A last line without a line end is a record when it is a whole document, and a cut-off line otherwise. */
+  async #handleLine({ kind, bytes }: LineEvent & { readonly bytes: Uint8Array }): Promise<void> {
     const parsed = parseLine(bytes);
-    if (parsed.outcome === 'malformed') return this.#lose(parsed.error, 'malformed');
+    if (parsed.outcome === 'malformed') {
+      if (kind === 'line') return this.#lose(parsed.error, 'malformed');
+      return this.#lose(new AgentError('source_malformed', 'neuron-monitor', 'last line is cut off', { cause: parsed.error }), 'partial');
+    }
     const record = decodeRecord(parsed.document);
     await this.#options.beforeRecord?.(record);
     if (this.#options.signal.aborted) return;
@@ -118,7 +126,9 @@ export class RecordFeed {
     const nowMs = host.clock.monotonicMs();
     this.#firstRecordMs ??= nowMs;
     for (const reading of record.readings) this.#groups.add(reading.group);
-    const runtimes = record.runtimes && this.#roster.update(record.runtimes, record.readings, this.#options.recordTimeMs?.() ?? nowMs);
+    this.#periods.learn(record.readings);
+    const atMs = this.#options.recordTimeMs?.() ?? nowMs;
+    const runtimes = record.runtimes && this.#living.update(record.runtimes, record.readings, { atMs, periods: this.#periods });
     const batch: ReadingBatch = {
       source: 'neuron-monitor',
       sampledAtMs: host.clock.nowMs(),

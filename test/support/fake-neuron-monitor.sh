@@ -59,6 +59,11 @@ case $behaviour in
     record 0.001 1
     exec sleep 1000
     ;;
+  closes)
+    echo $$ > "$TMPDIR/pid"
+    record 0.001 1
+    exec sleep 1000 >&-
+    ;;
   tells)
     env > "$TMPDIR/environment"
     printf '%s\n' "$@" > "$TMPDIR/arguments"

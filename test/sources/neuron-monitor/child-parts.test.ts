@@ -1,10 +1,10 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { Backoff } from '../../../sources/neuron-monitor/backoff.ts';
-import { childEnv } from '../../../sources/neuron-monitor/child-env.ts';
-import { writeConfigFile } from '../../../sources/neuron-monitor/config-file.ts';
-import { StderrLog } from '../../../sources/neuron-monitor/stderr-log.ts';
+import { Backoff } from '../../../sources/neuron-monitor/child-source.ts';
+import { childEnv } from '../../../sources/neuron-monitor/child.ts';
+import { writeConfigFile } from '../../../sources/neuron-monitor/child.ts';
+import { StderrLog } from '../../../sources/neuron-monitor/child-source.ts';
 import { silentLogger } from '../../../src/log.ts';
 import { fixtureHost, temporaryFolder } from '../../support/fixture-host.ts';
 import { ManualClock } from '../../support/manual-clock.ts';

@@ -191,6 +191,21 @@ describe('a child that fails', () => {
     ]);
   });
 
+  it('is ended and started again when it closes its output and lives on', async () => {
+    const { sink, clock, left } = await run('closes');
+    await sink.until(({ batches }) => batches.length === 1);
+    const pid = Number(await left('pid'));
+    await settleWith(
+      clock,
+      sink.until(({ states }) => states.length === 2),
+    );
+    expect(sink.states[1]).toMatchObject({
+      state: 'interrupted',
+      error: { code: 'child_exited', message: 'neuron-monitor closed its output' },
+    });
+    await death(pid);
+  });
+
   it('is started again when it falls silent', async () => {
     const { sink, clock } = await run('silent', { stallAfterMs: 30_000 });
     await sink.until(({ batches }) => batches.length === 1);
@@ -202,7 +217,7 @@ describe('a child that fails', () => {
     );
     expect(sink.states[1]).toMatchObject({
       state: 'interrupted',
-      error: { code: 'source_timeout', message: 'neuron-monitor fell silent' },
+      error: { code: 'source_timeout', message: 'neuron-monitor wrote nothing for longer than stall_after' },
     });
   });
 });

@@ -367,10 +367,9 @@ describe('lines that are no report', () => {
     ['two documents', '{"system_data":null}{"system_data":null}', 'line is not JSON'],
     ['a number', '5', 'line is not a JSON object'],
     ['null', 'null', 'line is not a JSON object'],
-    ['a list', '[{"system_data":null}]', 'line is not a JSON object'],
+    ['a list', '[1]', 'line is not a JSON object'],
     ['another program’s JSON', '{"level":"error","msg":"x"}', 'line is not a neuron-monitor report'],
     ['an empty object', '{}', 'line is not a neuron-monitor report'],
-    ['a record of the first beta', '{"runtimes":[],"cpu_usage":{}}', 'line is not a neuron-monitor report'],
     ['text that is not UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d]), 'line is not UTF-8'],
     ['a surrogate in UTF-8', Buffer.from('7b2261223a22eda080227d', 'hex'), 'line is not UTF-8'],
   ] satisfies [string, string | Uint8Array, string][])('%s', (_name, text, message) => {
@@ -378,10 +377,60 @@ describe('lines that are no report', () => {
     expect(parsed.outcome === 'malformed' && `${parsed.error.code}: ${parsed.error.message}`).toBe(`source_malformed: ${message}`);
   });
 
-  it('takes nesting as deep as a line allows', () => {
-    const deep = 100_000;
-    const record = decode(`{"system_data":null,"x":${'['.repeat(deep)}${']'.repeat(deep)},"__proto__":1}`);
-    expect(messages(record)).toEqual(['- source_malformed members named __proto__ were left out']);
+  it.each([
+    ['the first line of a pretty-printed record', '{', 'part of a document'],
+    ['an indented member that opens an object', ' "neuron_runtime_data": [', 'part of a document'],
+    ['an indented member with a value', '     "period": 5.0,', 'part of a document'],
+    ['the last line of a pretty-printed record', '}', 'part of a document'],
+    ['a list of reports', '[{"system_data":null},{"system_data":null}]', 'a list of reports'],
+    ['a report wrapped in a key', '{"1":{"neuron_runtime_data":[]}}', 'wraps a report'],
+    ['a report wrapped beside a time stamp', '{"time":"2026-11-28T12:00:00Z","report":{"system_data":null}}', 'wraps a report'],
+    ['a record of the first beta', '{"runtimes":[],"cpu_usage":{}}', 'early release'],
+    ['a record of release 1', '{"neuron_runtimes":[],"instance_data":{}}', 'early release'],
+  ])('%s gets a message that names the expected form', (_name, text, words) => {
+    const parsed = parseLine(Buffer.from(text));
+    expect(parsed.outcome === 'malformed' && parsed.error.message).toContain(words);
+  });
+
+  it('refuses a process of release 1, which has an address in place of a pid, and names the release that is read', () => {
+    const record = decode('{"neuron_runtime_data":[{"address":"unix:/run/neuron.sock","neuron_runtime_index":0,"report":{}}]}');
+    expect(messages(record)).toEqual([
+      '- source_malformed $.neuron_runtime_data[0].pid: pid (release 1 prints an address; release 2 or newer is read) expected',
+    ]);
+  });
+});
+
+describe('limits of one line', () => {
+  const FILL = 64 * 1024;
+
+  it.each([
+    ['lists within lists', `{"system_data":null,"x":${'['.repeat(FILL)}${']'.repeat(FILL)}}`, 'line nests more than 64 levels deep'],
+    ['objects within objects', `${'{"a":'.repeat(FILL)}1${'}'.repeat(FILL)}`, 'line nests more than 64 levels deep'],
+    ['brackets that never close', `{"system_data":${'['.repeat(FILL)}`, 'line nests more than 64 levels deep'],
+    ['empty objects', `[${'{},'.repeat(600_000)}{}]`, 'line holds more than 500000 values'],
+    ['empty lists in an unknown member', `{"system_data":null,"x":[${'[],'.repeat(600_000)}[]]}`, 'line holds more than 500000 values'],
+    ['numbers', `{"system_data":null,"x":[${'1,'.repeat(600_000)}1]}`, 'line holds more than 500000 values'],
+  ])('refuse %s before they are parsed', (_name, text, message) => {
+    const parsed = parseLine(Buffer.from(text));
+    expect(parsed.outcome === 'malformed' && parsed.error.message).toBe(message);
+  });
+
+  it.each([
+    ['brackets and commas within a string', `{"system_data":null,"x":"${'[,'.repeat(600_000)}"}`],
+    ['escaped quotes within a string', String.raw`{"system_data":null,"x":"${'\\"['.repeat(100_000)}"}`],
+    ['a string that ends in a backslash', String.raw`{"system_data":null,"x":"${'['.repeat(FILL)}\\","y":1}`],
+    ['64 levels', `{"system_data":null,"y":"${' '.repeat(FILL)}","x":${'['.repeat(63)}${']'.repeat(63)}}`],
+  ])('let %s pass', (_name, text) => {
+    expect(parseLine(Buffer.from(text)).outcome).toBe('document');
+  });
+
+  it('let a record of 128 processes that each list 128 cores pass', () => {
+    const cores = Object.fromEntries(Array.from({ length: 128 }, (_, core) => [core, { neuroncore_utilization: 1.5, effective_flops: 1 }]));
+    const runtimes = Array.from({ length: 128 }, (_, pid) => ({
+      pid: pid + 1,
+      report: { neuroncore_counters: { period: 1, neuroncores_in_use: cores } },
+    }));
+    expect(parseLine(Buffer.from(JSON.stringify({ neuron_runtime_data: runtimes }))).outcome).toBe('document');
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LineSplitter, MAX_LINE_BYTES } from '../../../sources/neuron-monitor/lines.ts';
+import type { LineEvent } from '../../../sources/neuron-monitor/lines.ts';
 
 /** Events as text: the line itself, or the loss in angle brackets. */
 function split(chunks: readonly (string | Uint8Array)[], maxBytes?: number): string[] {
@@ -7,12 +8,18 @@ function split(chunks: readonly (string | Uint8Array)[], maxBytes?: number): str
   const seen: string[] = [];
   for (const chunk of chunks) {
     for (const event of splitter.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)) {
-      seen.push(event.kind === 'line' ? Buffer.from(event.bytes).toString('utf8') : `<${event.kind}>`);
+      seen.push(shown(event));
     }
   }
   const rest = splitter.end();
-  if (rest !== undefined) seen.push(`<${rest.kind}>`);
+  if (rest !== undefined) seen.push(shown(rest));
   return seen;
+}
+
+function shown(event: LineEvent): string {
+  if (event.kind === 'too_long') return '<too_long>';
+  const text = Buffer.from(event.bytes).toString('utf8');
+  return event.kind === 'line' ? text : `<unterminated ${text}>`;
 }
 
 const BOM = '\ufeff';
@@ -32,8 +39,9 @@ describe('lines of a byte stream', () => {
     ['a byte order mark over two chunks', [Buffer.from([0xef, 0xbb]), Buffer.from([0xbf, 0x61, 0x0a])], ['a']],
     ['a byte order mark alone', [`${BOM}\na\n`], ['a']],
     ['a byte order mark in a later line, as in concatenated files', [`a\n${BOM}b\n`], ['a', 'b']],
-    ['a last line without LF', ['a\nb'], ['a', '<partial>']],
-    ['a last line without LF that is a whole document', ['{}'], ['<partial>']],
+    ['a last line without LF', ['a\nb'], ['a', '<unterminated b>']],
+    ['a last line without LF that is a whole document', ['{}'], ['<unterminated {}>']],
+    ['a last line that is a line end without LF', ['a\n\r'], ['a']],
   ] satisfies [string, (string | Uint8Array)[], string[]][])('%s', (_name, chunks, expected) => {
     expect(split(chunks)).toEqual(expected);
   });
@@ -62,7 +70,7 @@ describe('lines of a byte stream', () => {
         32,
       ),
     ).toEqual(whole);
-    expect(whole).toEqual(['{"a":"ä"}', '<too_long>', '{"b":"😀"}', '<partial>']);
+    expect(whole).toEqual(['{"a":"ä"}', '<too_long>', '{"b":"😀"}', '<unterminated rest>']);
   });
 
   it('keeps its lines when more bytes come', () => {
@@ -74,7 +82,7 @@ describe('lines of a byte stream', () => {
     expect(lines.map((line) => Buffer.from(line).toString())).toEqual(['first line', 'second line']);
   });
 
-  it('takes 16 MiB and refuses one byte more', () => {
+  it('takes 8 MiB and refuses one byte more', () => {
     const line = Buffer.alloc(MAX_LINE_BYTES + 2, 'a');
     line[MAX_LINE_BYTES + 1] = 0x0a;
     expect(split([line])).toEqual(['<too_long>']);

@@ -40,6 +40,15 @@ describe('a stream on stdin', () => {
     expect(sink.losses[0]?.error).toMatchObject({ code: 'source_malformed', message: 'last line is cut off' });
   });
 
+  it.each([
+    ['whole', EMPTY_RECORD],
+    ['whole, with a carriage return', `${EMPTY_RECORD}\r`],
+    ['whole, with white space behind it', `${EMPTY_RECORD}  `],
+  ])('takes a last line that is %s as a record, though no line feed ends it', async (_name, last) => {
+    const sink = await drain(`${EMPTY_RECORD}\n${last}`);
+    expect(sink.events).toEqual(['live', 'batch', 'batch', 'ended']);
+  });
+
   it('ends without a word when there was nothing', async () => {
     expect((await drain()).events).toEqual(['ended']);
   });
