@@ -1,6 +1,6 @@
 import { AgentError } from './errors.ts';
 import type { Clock } from './host.ts';
-import type { Receiver, ReceiverContext } from './receiver.ts';
+import type { CycleResult, CycleTime, Receiver, ReceiverContext } from './receiver.ts';
 import { isRuntimeGroup, runtimeKey } from './readings.ts';
 import type { AnyGroupReading, HostFacts, MetricGroup, RuntimeRef } from './readings.ts';
 import type { Selection } from './selection.ts';
@@ -115,33 +115,42 @@ export class Collection {
   }
 
   #record(reading: AnyGroupReading, batch: ReadingBatch, totals: Map<MetricGroup, GroupTotal>): void {
-    const { telemetry, clock, store } = this.#options;
-    const receiver = this.#options.receivers.get(reading.group);
+    const { telemetry, receivers } = this.#options;
+    const receiver = receivers.get(reading.group);
     if (receiver === undefined) {
       telemetry.collectionFailed(new AgentError('internal', reading.group, 'no receiver for this group'), reading.group);
       return;
     }
     if (reading.error !== undefined && reading.error !== '') telemetry.sourceReported(reading.group, reading.error);
-    const entity = this.#entity(reading.runtime);
-    this.#latest.set(`${reading.group}/${entity.kind === 'host' ? '' : entity.key}`, reading);
-    const context = this.#context(reading);
-    const result = store.apply(
-      {
-        entity,
-        group: reading.group,
-        sampledAtMs: batch.sampledAtMs,
-        talliesSinceMs: this.#talliesSinceMs(reading, batch.sampledAtMs),
-        monotonicMs: clock.monotonicMs(),
-        lifetimeMs: this.#lifetimeMs(reading, batch),
-      },
-      (recorder) => receiver.receive(reading, recorder, context),
-    );
+    const result = this.#runCycle(receiver, reading, batch);
     for (const failure of result.failures) telemetry.collectionFailed(failure, reading.group);
     if (result.overLimit > 0) telemetry.pointsDropped(reading.group, result.overLimit);
     const total = totals.get(reading.group) ?? { points: 0 };
     total.points += result.points;
     if (reading.periodSeconds !== undefined) total.periodSeconds = reading.periodSeconds;
     totals.set(reading.group, total);
+  }
+
+  /** A receiver that throws costs its group the points that it had not recorded yet. */
+  #runCycle(receiver: Receiver, reading: AnyGroupReading, batch: ReadingBatch): CycleResult {
+    const entity = this.#entity(reading.runtime);
+    this.#latest.set(`${reading.group}/${entity.kind === 'host' ? '' : entity.key}`, reading);
+    const cycle = this.#options.store.begin(entity, reading.group, this.#time(reading, batch));
+    try {
+      receiver.receive(reading, cycle, this.#context(reading));
+    } catch (thrown) {
+      this.#options.telemetry.collectionFailed(AgentError.from(thrown, 'internal', reading.group), reading.group);
+    }
+    return cycle.end();
+  }
+
+  #time(reading: AnyGroupReading, batch: ReadingBatch): CycleTime {
+    return {
+      sampledAtMs: batch.sampledAtMs,
+      talliesSinceMs: this.#talliesSinceMs(reading, batch.sampledAtMs),
+      monotonicMs: this.#options.clock.monotonicMs(),
+      lifetimeMs: this.#lifetimeMs(reading, batch),
+    };
   }
 
   #entity(runtime: RuntimeRef | undefined): EntityRef {

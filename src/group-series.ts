@@ -5,42 +5,42 @@ import type { ErrorCode } from './errors.ts';
 import { definitionOf, inUnit } from './metric-table.ts';
 import type { AttributeSchema, AttributesOf, MetricDefinition } from './metric-table.ts';
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
-import type { Recorder } from './receiver.ts';
+import type { Cycle, CycleResult, CycleTime } from './receiver.ts';
 import type { MetricGroup } from './readings.ts';
 import { HistogramPoint, MetricSeries, NumberPoint, hrTimeFromMs, msFromHrTime } from './series.ts';
 import type { AttributeValues, SampleTime, Series } from './series.ts';
 
-/** What one cycle of one group left behind. */
-export interface CycleResult {
-  readonly points: number;
-  readonly failures: readonly AgentError[];
-  /** Points refused because the store was full. */
-  readonly overLimit: number;
-}
+/** What all groups of one store share: how many series there are, how many there may be, and the number of the last cycle. */
+export class StoreCounts {
+  size = 0;
+  sequence = 0;
+  readonly maxSeries: number;
 
-/** When the values of a cycle were true, and since when its tallies count. */
-export interface CycleTime {
-  readonly sampledAtMs: number;
-  readonly talliesSinceMs: number;
+  constructor(maxSeries: number) {
+    this.maxSeries = maxSeries;
+  }
 }
 
 export interface GroupSeriesOptions {
   readonly group: MetricGroup;
   readonly version: string;
   readonly isEnabled: (metric: MetricDefinition) => boolean;
-  /** Asked before a series is created; false when the store is full. */
-  readonly mayGrow: () => boolean;
-  readonly contribute: (attributes: Readonly<Record<string, string | number | undefined>>) => void;
+  readonly counts: StoreCounts;
 }
 
-/** The series of one metric group of one entity, and the recorder that fills them. One cycle at a time. */
-export class GroupSeries implements Recorder {
+type ResourceContribution = Readonly<Record<string, string | number | undefined>>;
+
+/** The series of one metric group of one entity. It is its own cycle: `begin`, record, `end`, one cycle at a time. */
+export class GroupSeries implements Cycle {
   readonly group: MetricGroup;
   /** Order of the last cycle among all cycles of the store; readers compare it to know what is new. */
   sequence = 0;
   /** Monotonic time after which the points are stale. */
   expiresAtMs = 0;
   live = false;
+  /** What the receiver contributes to the resource of the entity, and how often that has changed. */
+  contribution: ResourceContribution = {};
+  contributionVersion = 0;
   readonly #options: GroupSeriesOptions;
   readonly #metrics = new Map<MetricDefinition, MetricSeries>();
   readonly #scopeMetrics: ScopeMetrics;
@@ -75,8 +75,8 @@ export class GroupSeries implements Recorder {
     return size;
   }
 
-  /** Runs one cycle: what `record` records replaces the points of the cycle before. */
-  run(time: CycleTime, record: (recorder: Recorder) => void): CycleResult {
+  /** Starts a cycle: what is recorded until its end replaces the points of the cycle before. */
+  begin(time: CycleTime): void {
     this.#cycle += 1;
     this.#points = 0;
     this.#overLimit = 0;
@@ -86,19 +86,25 @@ export class GroupSeries implements Recorder {
     const sampledAtMs = Math.max(time.sampledAtMs, msFromHrTime(this.#sampledBefore));
     this.#sampled.endTime = hrTimeFromMs(sampledAtMs);
     this.#tallyStart = hrTimeFromMs(Math.min(time.talliesSinceMs, sampledAtMs));
-    try {
-      record(this);
-    } catch (thrown) {
-      this.#failures.push(AgentError.from(thrown, 'internal', this.group));
-    }
+    this.expiresAtMs = time.monotonicMs + time.lifetimeMs;
+  }
+
+  end(): CycleResult {
+    const { counts } = this.#options;
+    const sizeBefore = this.size;
     this.#sweep();
+    counts.size += this.size - sizeBefore;
+    counts.sequence += 1;
+    this.sequence = counts.sequence;
     this.live = true;
     return { points: this.#points, failures: this.#failures, overLimit: this.#overLimit };
   }
 
   hide(): void {
+    const sizeBefore = this.size;
     this.live = false;
     for (const metric of this.#metrics.values()) metric.hide();
+    this.#options.counts.size += this.size - sizeBefore;
     this.#publish([]);
   }
 
@@ -139,8 +145,10 @@ export class GroupSeries implements Recorder {
     if (refused !== undefined) this.fail('source_malformed', `${metric.name}: ${refused}`);
   }
 
-  resource(attributes: Readonly<Record<string, string | number | undefined>>): void {
-    this.#options.contribute(attributes);
+  resource(attributes: ResourceContribution): void {
+    if (isSame(attributes, this.contribution)) return;
+    this.contribution = attributes;
+    this.contributionVersion += 1;
   }
 
   fail(code: ErrorCode, message: string): void {
@@ -166,10 +174,7 @@ export class GroupSeries implements Recorder {
   #point(metricSeries: MetricSeries, attributes: AttributeValues, total?: number, startTimeMs?: number): Series['point'] | undefined {
     let series = metricSeries.find(attributes);
     if (series === undefined) {
-      if (!this.#options.mayGrow()) {
-        this.#overLimit += 1;
-        return undefined;
-      }
+      if (!this.#mayGrow()) return undefined;
       series = metricSeries.create(attributes, startTimeMs === undefined ? this.#tallyStart : hrTimeFromMs(startTimeMs));
     } else if (series.seenInCycle === this.#cycle) {
       this.fail('internal', `${metricSeries.definition.name}: two points of one cycle have the same attributes`);
@@ -181,6 +186,15 @@ export class GroupSeries implements Recorder {
     metricSeries.see(series, this.#cycle);
     this.#points += 1;
     return series.point;
+  }
+
+  /** Counts a series about to be created, so that one huge cycle cannot pass the limit either. */
+  #mayGrow(): boolean {
+    const { counts } = this.#options;
+    const isFull = counts.size >= counts.maxSeries;
+    if (isFull) this.#overLimit += 1;
+    else counts.size += 1;
+    return !isFull;
   }
 
   /** Receivers record row after row: mostly it is the one of the last call. */
@@ -208,4 +222,9 @@ export class GroupSeries implements Recorder {
     this.#allScopeMetrics.metrics = metrics;
     this.#scopeMetrics.metrics = metrics.filter((metric) => definitionOf(metric.descriptor)?.legacyOnly !== true);
   }
+}
+
+function isSame(a: ResourceContribution, b: ResourceContribution): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
 }

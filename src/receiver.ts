@@ -1,4 +1,4 @@
-import type { ErrorCode } from './errors.ts';
+import type { AgentError, ErrorCode } from './errors.ts';
 import type { AttributeSchema, AttributesOf, MetricDefinition, MetricTable } from './metric-table.ts';
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
 import type { GroupReading, HostFacts, MetricGroup } from './readings.ts';
@@ -23,6 +23,30 @@ export interface Recorder {
   resource(attributes: Readonly<Record<string, string | number | undefined>>): void;
   /** Something of this reading could not be used; the rest goes on. */
   fail(code: ErrorCode, message: string): void;
+}
+
+/** Times of one cycle of one group. */
+export interface CycleTime {
+  /** When the values were true, milliseconds since the epoch, and since when its tallies count. */
+  readonly sampledAtMs: number;
+  readonly talliesSinceMs: number;
+  /** Monotonic time of arrival. */
+  readonly monotonicMs: number;
+  /** How long the points stay valid without a new cycle. */
+  readonly lifetimeMs: number;
+}
+
+/** One cycle of one group of one entity: begun by the store, recorded by a receiver, ended once. */
+export interface Cycle extends Recorder {
+  end(): CycleResult;
+}
+
+/** What one cycle left in the store. */
+export interface CycleResult {
+  readonly points: number;
+  readonly failures: readonly AgentError[];
+  /** Points refused because the store was full. */
+  readonly overLimit: number;
 }
 
 export interface ReceiverContext {

@@ -1,11 +1,10 @@
 import type { Attributes } from '@opentelemetry/api';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { Resource } from '@opentelemetry/resources';
-import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
-import { GroupSeries } from './group-series.ts';
-import type { CycleResult, CycleTime } from './group-series.ts';
+import type { ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
+import { GroupSeries, StoreCounts } from './group-series.ts';
 import type { MetricDefinition } from './metric-table.ts';
-import type { Recorder } from './receiver.ts';
+import type { Cycle, CycleTime } from './receiver.ts';
 import type { MetricGroup } from './readings.ts';
 
 /** Whose points these are. A runtime's key holds pid, start time and tag. */
@@ -22,16 +21,6 @@ export interface SeriesStoreOptions {
   readonly isEnabled: (metric: MetricDefinition) => boolean;
 }
 
-/** One cycle of one group of one entity. */
-export interface Cycle extends CycleTime {
-  readonly entity: EntityRef;
-  readonly group: MetricGroup;
-  /** Monotonic time of arrival. */
-  readonly monotonicMs: number;
-  /** How long the points stay valid without a new cycle. */
-  readonly lifetimeMs: number;
-}
-
 export interface SeriesSelection {
   readonly groups?: ReadonlySet<MetricGroup>;
   readonly after?: number;
@@ -44,8 +33,9 @@ export const SUSPENDED_ENTITY_RETENTION_MS = 3_600_000;
 interface Entity {
   readonly ref: EntityRef;
   readonly groups: Map<MetricGroup, GroupSeries>;
-  readonly contributions: Map<MetricGroup, Readonly<Record<string, string | number | undefined>>>;
+  /** As built when the contributions to it had changed `resourceVersion` times. */
   resource: Resource | undefined;
+  resourceVersion: number;
   lastSeenMs: number;
 }
 
@@ -56,40 +46,35 @@ export class SeriesStore {
   readonly #options: SeriesStoreOptions;
   readonly #host: Entity;
   readonly #runtimes = new Map<string, Entity>();
-  #sequence = 0;
-  #size = 0;
+  readonly #counts: StoreCounts;
 
   constructor(options: SeriesStoreOptions) {
     this.#options = options;
+    this.#counts = new StoreCounts(options.maxSeries);
     this.#host = newEntity({ kind: 'host' });
   }
 
   /** Rises with every cycle; a reader that remembers it can ask for newer cycles only. */
   get sequence(): number {
-    return this.#sequence;
+    return this.#counts.sequence;
   }
 
   /** Series in memory, hidden totals included. */
   get size(): number {
-    return this.#size;
+    return this.#counts.size;
   }
 
   get hostResource(): Resource {
     return this.#resource(this.#host);
   }
 
-  /** Replaces the points of one group of one entity with what `record` records. */
-  apply(cycle: Cycle, record: (recorder: Recorder) => void): CycleResult {
-    const entity = this.#entity(cycle.entity);
-    entity.lastSeenMs = cycle.monotonicMs;
-    const series = this.#groupSeries(entity, cycle.group);
-    const others = this.#size - series.size;
-    const result = series.run(cycle, record);
-    this.#size = others + series.size;
-    series.expiresAtMs = cycle.monotonicMs + cycle.lifetimeMs;
-    this.#sequence += 1;
-    series.sequence = this.#sequence;
-    return result;
+  /** Begins a cycle of one group of one entity: what is recorded before its `end` replaces the group's points. */
+  begin(ref: EntityRef, group: MetricGroup, time: CycleTime): Cycle {
+    const entity = this.#entity(ref);
+    entity.lastSeenMs = time.monotonicMs;
+    const series = this.#groupSeries(entity, group);
+    series.begin(time);
+    return series;
   }
 
   /** Forgets every runtime not named: its process has ended. Returns how many were forgotten. */
@@ -105,7 +90,7 @@ export class SeriesStore {
 
   /** Hides a group of every entity, or of those `only` accepts; totals stay for its return. */
   hide(group: MetricGroup, only: (entity: EntityRef) => boolean = () => true): void {
-    for (const entity of this.#entities()) if (only(entity.ref)) this.#hide(entity.groups.get(group));
+    for (const entity of this.#entities()) if (only(entity.ref)) entity.groups.get(group)?.hide();
   }
 
   /** Hides what was not renewed in time and forgets runtimes that stayed away too long. Returns the groups that were hidden. */
@@ -114,7 +99,7 @@ export class SeriesStore {
     for (const entity of this.#entities()) {
       for (const series of entity.groups.values()) {
         if (!series.live || monotonicMs < series.expiresAtMs) continue;
-        this.#hide(series);
+        series.hide();
         expired.add(series.group);
       }
     }
@@ -125,22 +110,19 @@ export class SeriesStore {
   }
 
   /**
-   * Points of the given groups, the host's resource first. With `after`, only groups with a cycle newer than that sequence;
-   * with `legacy`, also the rows that feed legacy families only.
-   * The returned points are the store's own and change with the next cycle.
+   * Points of the host. With `after`, only those of groups with a cycle newer than that sequence; with `legacy`, also the rows that
+   * feed legacy families only. The returned points are the store's own and change with the next cycle.
    */
-  collect(select: SeriesSelection = {}): ResourceMetrics[] {
+  collectHost(select: SeriesSelection = {}): ResourceMetrics {
+    return { resource: this.hostResource, scopeMetrics: scopesOf(this.#host, select) };
+  }
+
+  /** Points of each Neuron process that has some, selected in the same way. */
+  collectRuntimes(select: SeriesSelection = {}): ResourceMetrics[] {
     const collected: ResourceMetrics[] = [];
-    const legacy = select.legacy ?? false;
-    for (const entity of this.#entities()) {
-      const scopeMetrics = [];
-      for (const series of entity.groups.values()) {
-        const points = series.scopeMetrics({ legacy });
-        if (!series.live || points.metrics.length === 0) continue;
-        if (select.groups?.has(series.group) === false || series.sequence <= (select.after ?? 0)) continue;
-        scopeMetrics.push(points);
-      }
-      if (entity === this.#host || scopeMetrics.length > 0) collected.push({ resource: this.#resource(entity), scopeMetrics });
+    for (const entity of this.#runtimes.values()) {
+      const scopeMetrics = scopesOf(entity, select);
+      if (scopeMetrics.length > 0) collected.push({ resource: this.#resource(entity), scopeMetrics });
     }
     return collected;
   }
@@ -167,50 +149,31 @@ export class SeriesStore {
         group,
         version: this.#options.version,
         isEnabled: this.#options.isEnabled,
-        mayGrow: () => this.#reserve(),
-        contribute: (attributes) => this.#contribute(entity, group, attributes),
+        counts: this.#counts,
       });
       entity.groups.set(group, series);
     }
     return series;
   }
 
-  /** Counts a series about to be created, so that one huge cycle cannot pass the limit either. */
-  #reserve(): boolean {
-    if (this.#size >= this.#options.maxSeries) return false;
-    this.#size += 1;
-    return true;
-  }
-
-  #hide(series: GroupSeries | undefined): void {
-    if (series === undefined) return;
-    const sizeBefore = series.size;
-    series.hide();
-    this.#size += series.size - sizeBefore;
-  }
-
   #forget(key: string, entity: Entity): void {
-    for (const series of entity.groups.values()) this.#size -= series.size;
+    for (const series of entity.groups.values()) this.#counts.size -= series.size;
     this.#runtimes.delete(key);
   }
 
-  #contribute(entity: Entity, group: MetricGroup, attributes: Readonly<Record<string, string | number | undefined>>): void {
-    const before = entity.contributions.get(group);
-    if (before !== undefined && sameAttributes(before, attributes)) return;
-    entity.contributions.set(group, attributes);
-    entity.resource = undefined;
-    if (entity === this.#host) for (const runtime of this.#runtimes.values()) runtime.resource = undefined;
-  }
-
   #resource(entity: Entity): Resource {
-    entity.resource ??= resourceFromAttributes(this.#resourceAttributes(entity), { schemaUrl: SCHEMA_URL });
+    const version = contributionVersion(this.#host) + (entity === this.#host ? 0 : contributionVersion(entity));
+    if (entity.resource === undefined || entity.resourceVersion !== version) {
+      entity.resource = resourceFromAttributes(this.#resourceAttributes(entity), { schemaUrl: SCHEMA_URL });
+      entity.resourceVersion = version;
+    }
     return entity.resource;
   }
 
   #resourceAttributes(entity: Entity): Attributes {
     const attributes: Attributes = {};
-    const layers = [...this.#host.contributions.values()];
-    if (entity.ref.kind === 'runtime') layers.push(entity.ref.attributes, ...entity.contributions.values());
+    const layers = contributionsOf(this.#host);
+    if (entity.ref.kind === 'runtime') layers.push(entity.ref.attributes, ...contributionsOf(entity));
     for (const layer of [...layers, this.#options.resource]) {
       for (const [name, value] of Object.entries(layer)) if (value !== undefined) attributes[name] = value;
     }
@@ -219,13 +182,26 @@ export class SeriesStore {
 }
 
 function newEntity(ref: EntityRef): Entity {
-  return { ref, groups: new Map(), contributions: new Map(), resource: undefined, lastSeenMs: 0 };
+  return { ref, groups: new Map(), resource: undefined, resourceVersion: 0, lastSeenMs: 0 };
 }
 
-function sameAttributes(
-  a: Readonly<Record<string, string | number | undefined>>,
-  b: Readonly<Record<string, string | number | undefined>>,
-): boolean {
-  const names = Object.keys(a);
-  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+function scopesOf(entity: Entity, { groups, after = 0, legacy = false }: SeriesSelection): ScopeMetrics[] {
+  const scopeMetrics: ScopeMetrics[] = [];
+  for (const series of entity.groups.values()) {
+    if (groups?.has(series.group) === false || !series.live || series.sequence <= after) continue;
+    const points = series.scopeMetrics({ legacy });
+    if (points.metrics.length > 0) scopeMetrics.push(points);
+  }
+  return scopeMetrics;
+}
+
+function contributionsOf(entity: Entity): Readonly<Record<string, string | number | undefined>>[] {
+  return Array.from(entity.groups.values(), ({ contribution }) => contribution);
+}
+
+/** Groups never leave an entity and their versions only rise, so an equal sum is an equal resource. */
+function contributionVersion(entity: Entity): number {
+  let version = 0;
+  for (const series of entity.groups.values()) version += series.contributionVersion;
+  return version;
 }

@@ -22,10 +22,11 @@ export interface TickReaderOptions {
   readonly observer: TickObserver;
 }
 
-/** The store's view of the host as the SDK's own interface for foreign metrics; `after` limits it to newer cycles. */
-class HostProducer implements MetricProducer {
+/** The store as the SDK's own interface for foreign metrics: a reader of the SDK has one resource, and that is the host's. */
+class StoreProducer implements MetricProducer {
   readonly #store: SeriesStore;
   readonly #selection: SeriesSelection;
+  /** Cycles up to this one are left out. */
   after = 0;
 
   constructor(store: SeriesStore, selection: SeriesSelection) {
@@ -34,12 +35,15 @@ class HostProducer implements MetricProducer {
   }
 
   collect(): Promise<CollectionResult> {
-    const [host] = this.collectAll();
-    return Promise.resolve({ resourceMetrics: host ?? { resource: this.#store.hostResource, scopeMetrics: [] }, errors: [] });
+    return Promise.resolve({ resourceMetrics: this.collectHost(), errors: [] });
   }
 
-  collectAll(): readonly ResourceMetrics[] {
-    return this.#store.collect({ ...this.#selection, after: this.after });
+  collectHost(): ResourceMetrics {
+    return this.#store.collectHost({ ...this.#selection, after: this.after });
+  }
+
+  collectRuntimes(): readonly ResourceMetrics[] {
+    return this.#store.collectRuntimes({ ...this.#selection, after: this.after });
   }
 }
 
@@ -52,12 +56,12 @@ export class TickReader extends MetricReader {
   readonly periodMs: number;
   readonly groups: ReadonlySet<MetricGroup>;
   readonly #options: TickReaderOptions;
-  readonly #producer: HostProducer;
+  readonly #producer: StoreProducer;
   #busy: Promise<void> | undefined;
   #isWaiting = false;
 
   constructor(options: TickReaderOptions) {
-    const producer = new HostProducer(options.store, { groups: options.groups });
+    const producer = new StoreProducer(options.store, { groups: options.groups });
     super({ metricProducers: [producer] });
     this.periodMs = options.periodMs;
     this.groups = options.groups;
@@ -111,22 +115,21 @@ export class TickReader extends MetricReader {
 
   async #collectNew(): Promise<readonly ResourceMetrics[]> {
     const sequence = this.#options.store.sequence;
-    const self = this.#options.selfMetrics ? (await this.collect()).resourceMetrics.scopeMetrics : undefined;
-    const [host, ...runtimes] = this.#producer.collectAll();
+    const host = this.#options.selfMetrics ? (await this.collect()).resourceMetrics : this.#producer.collectHost();
+    const runtimes = this.#producer.collectRuntimes();
     this.#producer.after = sequence;
-    const scopeMetrics = self ?? host?.scopeMetrics ?? [];
-    const resource = this.#options.store.hostResource;
-    return scopeMetrics.length === 0 ? runtimes : [{ resource, scopeMetrics }, ...runtimes];
+    if (host.scopeMetrics.length === 0) return runtimes;
+    return [{ resource: this.#options.store.hostResource, scopeMetrics: host.scopeMetrics }, ...runtimes];
   }
 }
 
 /** Everything that is live, for scrapes and for one-shot output; with `legacy`, also what feeds legacy families only. */
 export class PullReader extends MetricReader {
-  readonly #producer: HostProducer;
+  readonly #producer: StoreProducer;
   readonly #store: SeriesStore;
 
   constructor(store: SeriesStore, options: { readonly legacy?: boolean } = {}) {
-    const producer = new HostProducer(store, options);
+    const producer = new StoreProducer(store, options);
     super({ metricProducers: [producer] });
     this.#producer = producer;
     this.#store = store;
@@ -134,9 +137,8 @@ export class PullReader extends MetricReader {
 
   /** The host's resource first (self-metrics included when asked for), then one resource for each Neuron process. */
   async snapshot(options: { readonly selfMetrics: boolean }): Promise<readonly ResourceMetrics[]> {
-    const self = options.selfMetrics ? (await this.collect()).resourceMetrics.scopeMetrics : undefined;
-    const [host, ...runtimes] = this.#producer.collectAll();
-    return [{ resource: this.#store.hostResource, scopeMetrics: self ?? host?.scopeMetrics ?? [] }, ...runtimes];
+    const { scopeMetrics } = options.selfMetrics ? (await this.collect()).resourceMetrics : this.#producer.collectHost();
+    return [{ resource: this.#store.hostResource, scopeMetrics }, ...this.#producer.collectRuntimes()];
   }
 
   protected override onShutdown(): Promise<void> {

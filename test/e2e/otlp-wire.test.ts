@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOtlpExporter } from '../../exporters/otlp/index.ts';
 import { OTLP_PROTOCOLS } from '../../exporters/otlp/options.ts';
 import type { OtlpProtocol } from '../../exporters/otlp/options.ts';
-import type { SeriesStore } from '../../src/series-store.ts';
 import { HOST, TEST_METRICS, cycle, runtime, testStore } from '../support/metrics.ts';
+import type { TestStore } from '../support/metrics.ts';
 import { Collector } from './support/collector.ts';
 import { parseObject } from './support/json.ts';
 import { flatten } from './support/otlp-json.ts';
@@ -55,7 +55,7 @@ function endpointOf(collector: Collector, protocol: OtlpProtocol): string {
 }
 
 /** The host and two processes with every instrument, two cycles each, and values at the edges of their types. */
-function filledStore(tag: string): SeriesStore {
+function filledStore(tag: string): TestStore {
   const store = testStore({ resource: { 'service.name': 'neuron-otel', 'test.transport': tag } });
   for (const second of [10, 11]) {
     for (const entity of [HOST, runtime('a', { 'process.pid': 7, 'neuron.runtime.tag': 'größe "1"\n\u0000' }), runtime('b')]) {

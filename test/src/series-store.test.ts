@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { SUSPENDED_ENTITY_RETENTION_MS } from '../../src/series-store.ts';
-import type { SeriesStore } from '../../src/series-store.ts';
+
 import { MAX_ATTRIBUTE_LENGTH } from '../../src/series.ts';
 import { HOST, T0_MS, TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
+import type { TestStore } from '../support/metrics.ts';
 
 const { utilization, executions, memory, optional } = TEST_METRICS;
 
@@ -109,15 +110,15 @@ describe('SeriesStore', () => {
   });
 
   it.each([
-    ['left out of three cycles', (store: SeriesStore) => [2, 3, 4].forEach((second) => store.apply(cycle(second), () => {}))],
+    ['left out of three cycles', (store: TestStore) => [2, 3, 4].forEach((second) => store.apply(cycle(second), () => {}))],
     [
       'left out while a neighbour went on',
-      (store: SeriesStore) =>
+      (store: TestStore) =>
         [2, 3, 4].forEach((second) =>
           store.apply(cycle(second), (recorder) => recorder.total(executions, second, { outcome: 'timed_out' }, T0_MS)),
         ),
     ],
-    ['hidden with its group', (store: SeriesStore) => store.hide('neuroncore_counters')],
+    ['hidden with its group', (store: TestStore) => store.hide('neuroncore_counters')],
   ])('a counter %s that comes back lower began anew after the sample it was last seen in', (_name, leaveOut) => {
     const store = testStore();
     const record = (second: number, total: number): void => {
@@ -172,16 +173,6 @@ describe('SeriesStore', () => {
     });
     expect(result.failures.map(({ code }) => code)).toEqual(['internal']);
     expect(flatten(store.collect()).map(({ value }) => value)).toEqual([1]);
-  });
-
-  it('keeps what was recorded when a receiver throws, and reports the failure', () => {
-    const store = testStore();
-    const result = store.apply(cycle(1), (recorder) => {
-      recorder.set(utilization, 1, { core: 0 });
-      throw new Error('broken receiver');
-    });
-    expect(result.failures.map(({ code, message }) => [code, message])).toEqual([['internal', 'broken receiver']]);
-    expect(flatten(store.collect())).toHaveLength(1);
   });
 
   it('never sends a series back in time when the wall clock is set back', () => {

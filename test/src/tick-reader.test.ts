@@ -2,6 +2,7 @@ import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import type { ExportOutcome, PushExporter } from '../../src/exporter.ts';
+import type { MetricGroup } from '../../src/readings.ts';
 import { PullReader, TickReader, countPoints } from '../../src/tick-reader.ts';
 import { TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
 import type { FlatPoint } from '../support/metrics.ts';
@@ -31,14 +32,24 @@ class SinkExporter implements PushExporter {
   }
 }
 
-function setUp(options: { readonly selfMetrics?: boolean } = {}) {
+/** The store asks it for each group of each entity that it walks past. */
+class CountingGroups extends Set<MetricGroup> {
+  asked = 0;
+
+  override has(group: MetricGroup): boolean {
+    this.asked += 1;
+    return super.has(group);
+  }
+}
+
+function setUp(options: { readonly selfMetrics?: boolean; readonly groups?: ReadonlySet<MetricGroup> } = {}) {
   const store = testStore();
   const exporter = new SinkExporter();
   const outcomes: ExportOutcome[] = [];
   let skipped = 0;
   const reader = new TickReader({
     store,
-    groups: new Set(['neuroncore_counters']),
+    groups: options.groups ?? new Set(['neuroncore_counters']),
     periodMs: 1000,
     exporters: [exporter],
     selfMetrics: options.selfMetrics ?? false,
@@ -67,6 +78,15 @@ describe('TickReader', () => {
     store.apply(cycle(1, runtime('a', { 'process.pid': 7 })), (recorder) => recorder.set(TEST_METRICS.utilization, 1, { core: 0 }));
     await reader.tick();
     expect(exporter.resources[0]).toEqual([{ 'service.name': 'test' }, { 'service.name': 'test', 'process.pid': 7 }]);
+  });
+
+  it.each([true, false])('looks at each group of each entity once for a tick, self-metrics %s', async (selfMetrics) => {
+    const groups = new CountingGroups(['neuroncore_counters']);
+    const { store, reader, record } = setUp({ selfMetrics, groups });
+    record(1);
+    for (const key of ['a', 'b']) store.apply(cycle(1, runtime(key)), (recorder) => recorder.set(TEST_METRICS.utilization, 1, { core: 0 }));
+    await reader.tick();
+    expect(groups.asked).toBe(3);
   });
 
   it('leaves groups of other periods to their own reader', async () => {

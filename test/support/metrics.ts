@@ -1,6 +1,8 @@
 import { defineMetrics } from '../../src/metric-table.ts';
+import type { CycleResult, CycleTime, Recorder } from '../../src/receiver.ts';
+import type { MetricGroup } from '../../src/readings.ts';
 import { SeriesStore } from '../../src/series-store.ts';
-import type { Cycle, EntityRef, SeriesStoreOptions } from '../../src/series-store.ts';
+import type { EntityRef, SeriesSelection, SeriesStoreOptions } from '../../src/series-store.ts';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 
 /** A small table with every instrument, for tests of the store, the readers and the exporters. */
@@ -63,8 +65,28 @@ export function runtime(key: string, attributes: Readonly<Record<string, string 
   return { kind: 'runtime', key, attributes };
 }
 
-export function testStore(options: Partial<SeriesStoreOptions> = {}): SeriesStore {
-  return new SeriesStore({
+export interface TestCycle extends CycleTime {
+  readonly entity: EntityRef;
+  readonly group: MetricGroup;
+}
+
+/** A store with two shortcuts for tests. */
+export class TestStore extends SeriesStore {
+  /** Runs a whole cycle. */
+  apply({ entity, group, ...time }: TestCycle, record: (recorder: Recorder) => void): CycleResult {
+    const begun = this.begin(entity, group, time);
+    record(begun);
+    return begun.end();
+  }
+
+  /** The host first, then each process. */
+  collect(select: SeriesSelection = {}): ResourceMetrics[] {
+    return [this.collectHost(select), ...this.collectRuntimes(select)];
+  }
+}
+
+export function testStore(options: Partial<SeriesStoreOptions> = {}): TestStore {
+  return new TestStore({
     version: '0',
     resource: { 'service.name': 'test' },
     maxSeries: 10_000,
@@ -76,7 +98,7 @@ export function testStore(options: Partial<SeriesStoreOptions> = {}): SeriesStor
 export const T0_MS = Date.UTC(2026, 0, 1);
 
 /** A cycle of `neuroncore_counters`, `second` seconds after T0, covering the second before it. */
-export function cycle(second: number, entity: EntityRef = HOST, overrides: Partial<Cycle> = {}): Cycle {
+export function cycle(second: number, entity: EntityRef = HOST, overrides: Partial<TestCycle> = {}): TestCycle {
   return {
     entity,
     group: 'neuroncore_counters',

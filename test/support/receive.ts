@@ -3,9 +3,8 @@ import type { AgentError } from '../../src/errors.ts';
 import type { MetricDefinition } from '../../src/metric-table.ts';
 import type { ReceiverContext } from '../../src/receiver.ts';
 import type { GroupReading, MetricGroup } from '../../src/readings.ts';
-import type { SeriesStore } from '../../src/series-store.ts';
 import { HOST, cycle, flatten, testStore } from './metrics.ts';
-import type { FlatPoint } from './metrics.ts';
+import type { FlatPoint, TestStore } from './metrics.ts';
 
 export const CONTEXT: ReceiverContext = { facts: {}, ratesAreMeaningful: true, eccCounts: 'cumulative' };
 
@@ -26,7 +25,7 @@ export interface Received {
 export class GroupTest<G extends MetricGroup> {
   readonly #group: G;
   readonly #context: ReceiverContext;
-  readonly #store: SeriesStore;
+  readonly #store: TestStore;
   #second = 0;
 
   constructor(group: G, options: { readonly context?: ReceiverContext; readonly isEnabled?: (metric: MetricDefinition) => boolean } = {}) {

@@ -13,10 +13,9 @@ import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../src/readings.ts';
 import type { MetricGroup, RuntimeRef } from '../../src/readings.ts';
 import type { Selection } from '../../src/selection.ts';
 import { SelfTelemetry } from '../../src/self-telemetry.ts';
-import { SeriesStore } from '../../src/series-store.ts';
 import type { ReadingBatch } from '../../src/source.ts';
 import { ManualClock } from './manual-clock.ts';
-import { T0_MS } from './metrics.ts';
+import { T0_MS, TestStore } from './metrics.ts';
 
 const FIXTURES = resolve(import.meta.dirname, '../fixtures/neuron-monitor');
 const PERIOD_MS = 5000;
@@ -32,13 +31,13 @@ export interface ReplayOptions {
 
 /** The way of a record from its decoder to the series store, with fixed time: one record each five seconds from T0 on. */
 export class Replay {
-  readonly store: SeriesStore;
+  readonly store: TestStore;
   readonly failures: AgentError[] = [];
   readonly #clock = new ManualClock(T0_MS);
   readonly #collection: Collection;
 
   constructor(options: ReplayOptions = {}) {
-    this.store = new SeriesStore({
+    this.store = new TestStore({
       version: '0.0.0',
       resource: { 'service.name': 'neuron-otel' },
       maxSeries: 100_000,

@@ -1,7 +1,7 @@
 import { metrics as executionMetrics } from '../../../../receivers/execution_stats/metrics.ts';
 import { metrics as memoryMetrics } from '../../../../receivers/memory_used/metrics.ts';
-import type { SeriesStore } from '../../../../src/series-store.ts';
 import { cycle, runtime, testStore } from '../../../support/metrics.ts';
+import type { TestStore } from '../../../support/metrics.ts';
 
 /** What a workload may put into a tag, a model's name or a pod's name. */
 export function hostileValues(): readonly (readonly [name: string, value: string])[] {
@@ -22,7 +22,7 @@ export function hostileValues(): readonly (readonly [name: string, value: string
 }
 
 /** A process whose tag, pod, model and outcome are called so, on a host that is called so. */
-export function hostileStore(value: string): SeriesStore {
+export function hostileStore(value: string): TestStore {
   const store = testStore({ resource: { 'ec2.tag.Name': value }, isEnabled: () => true });
   const pod = { 'k8s.pod.name': value, 'k8s.namespace.name': value, 'k8s.container.name': value };
   const entity = runtime('1', { 'process.pid': 1, 'neuron.runtime.tag': value, ...pod });
