@@ -28,7 +28,7 @@ export interface AssembleOptions {
   /** Instead of the sources the configuration names. */
   readonly sources?: SourceSet;
   /** In place of the configured exporters. */
-  readonly exporters?: (services: ExporterServices) => readonly Exporter[];
+  readonly exporters?: (services: ExporterServices) => readonly Exporter[] | Promise<readonly Exporter[]>;
   /** Snapshots also hold what feeds legacy families only; true when absent, because a Prometheus page may need it. */
   readonly legacySnapshots?: boolean;
 }
@@ -60,8 +60,8 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     eccCounts: config.eccCounts,
     ...withBootTime(bootTimeMs(sources.host)),
   });
-  const createConfigured = (services: ExporterServices): readonly Exporter[] => createExporters(config, services);
-  const exporters = (options.exporters ?? createConfigured)({
+  const createConfigured = (services: ExporterServices): Promise<readonly Exporter[]> => createExporters(config, services);
+  const exporters = await (options.exporters ?? createConfigured)({
     env: io.host.env,
     clock,
     logger,

@@ -1,4 +1,3 @@
-import { otlpJson } from '../exporters/otlp/json.ts';
 import { prometheusText } from '../exporters/prometheus/exposition-text.ts';
 import { AgentError, EXIT } from '../src/errors.ts';
 import type { ReportExporter } from '../src/exporter.ts';
@@ -58,7 +57,9 @@ async function enough({ agent }: Assembly, io: CliIo, isRecording: boolean): Pro
 async function render({ agent }: Assembly, flags: OnceFlags, last: LastReport): Promise<string> {
   if (flags.format === 'json') return last.text();
   const resourceMetrics = await agent.snapshot({ selfMetrics: flags.selfMetrics === true });
-  return flags.format === 'prometheus' ? prometheusText(resourceMetrics, { naming: flags.naming }) : `${otlpJson({ resourceMetrics })}\n`;
+  if (flags.format === 'prometheus') return prometheusText(resourceMetrics, { naming: flags.naming });
+  const { otlpJson } = await import('../exporters/otlp/json.ts');
+  return `${otlpJson(resourceMetrics).toString()}\n`;
 }
 
 /** Keeps the latest report instead of writing each one. */

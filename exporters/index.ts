@@ -33,11 +33,12 @@ export interface ExporterServices {
 }
 
 /** The one explicit list of destinations: each entry of `exporters` becomes one exporter. */
-export function createExporters(config: AgentConfig, services: ExporterServices): readonly Exporter[] {
-  return config.exporters.map((exporter) => createExporter(exporter, services));
+export function createExporters(config: AgentConfig, services: ExporterServices): Promise<readonly Exporter[]> {
+  return Promise.all(config.exporters.map((exporter) => createExporter(exporter, services)));
 }
 
-function createExporter(exporter: ExporterConfig, services: ExporterServices): Exporter {
+/** Asynchronous, because some exporters load code that nothing else needs. */
+async function createExporter(exporter: ExporterConfig, services: ExporterServices): Promise<Exporter> {
   const { clock, telemetry } = services;
   const logger = services.logger.child({ component: exporter.id });
   switch (exporter.type) {
@@ -68,7 +69,7 @@ export function prometheusServices(services: ExporterServices, id: string): Prom
   };
 }
 
-function createOtlp(config: OtlpConfig, { clock, logger, telemetry, version }: ExporterServices): Exporter {
+async function createOtlp(config: OtlpConfig, { clock, logger, telemetry, version }: ExporterServices): Promise<Exporter> {
   const delivery = new DeliveryTelemetry({
     exporter: config.id,
     instruments: telemetry.instruments,
@@ -76,7 +77,7 @@ function createOtlp(config: OtlpConfig, { clock, logger, telemetry, version }: E
     queueState: () => exporter?.queueState,
   });
   let exporter: OtlpExporter | undefined;
-  exporter = createOtlpExporter(
+  exporter = await createOtlpExporter(
     { ...config, headers: revealed(config.headers) },
     { clock, logger, telemetry: delivery, userAgent: `neuron-otel/${version}` },
   );

@@ -51,7 +51,9 @@ export class PercentileHistogram implements ExponentialHistogram {
     const refused = samples.take(period);
     if (refused !== undefined || samples.count === 0) return refused;
     if (!Number.isSafeInteger(this.count + samples.count)) return 'the number of executions passes what can be counted';
-    this.#addTotals(samples.count, samples.sum(), samples.min, samples.max);
+    const sum = samples.sum();
+    if (!Number.isFinite(this.sum + sum)) return 'the sum of the latencies passes what can be counted';
+    this.#addTotals(samples.count, sum, samples.min, samples.max);
     const zeros = samples.countUpTo(0);
     this.zeroCount += zeros;
     const smallest = samples.smallestPositive();

@@ -1,11 +1,17 @@
 import type { Attributes, HrTime } from '@opentelemetry/api';
 import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
-import type { DataPoint, MetricData, MetricDescriptor, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
+import type {
+  DataPoint,
+  ExponentialHistogram,
+  Histogram,
+  MetricData,
+  MetricDescriptor,
+  ResourceMetrics,
+  ScopeMetrics,
+} from '@opentelemetry/sdk-metrics';
 import { msFromHrTime } from '../../src/series.ts';
-import { subtractExponential, subtractHistogram } from './delta-histogram.ts';
 import type { OtlpTemporality } from './options.ts';
 import { remember } from './remember.ts';
-import { copyExponentialHistogram, copyHistogram } from './snapshot.ts';
 
 /** What one destination was told last about a series, and the point it is told next: one object for the series' whole life. */
 interface SeriesDelta<T> {
@@ -152,4 +158,75 @@ function isSame(a: HrTime, b: HrTime): boolean {
 
 function later(a: HrTime, b: HrTime): HrTime {
   return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b;
+}
+
+function copyHistogram(value: Histogram): Histogram {
+  return { ...value, buckets: { boundaries: value.buckets.boundaries, counts: [...value.buckets.counts] } };
+}
+
+function copyExponentialHistogram(value: ExponentialHistogram): ExponentialHistogram {
+  const { count, sum, scale, zeroCount, positive, negative } = value;
+  return {
+    count,
+    ...(sum === undefined ? {} : { sum }),
+    ...(value.min === undefined ? {} : { min: value.min }),
+    ...(value.max === undefined ? {} : { max: value.max }),
+    scale,
+    zeroCount,
+    positive: { offset: positive.offset, bucketCounts: [...positive.bucketCounts] },
+    negative: { offset: negative.offset, bucketCounts: [...negative.bucketCounts] },
+  };
+}
+
+type Buckets = ExponentialHistogram['positive'];
+
+/**
+ * What was added since `before`, or undefined when `now` does not continue it. Minimum and maximum of the interval are
+ * unknown, and left out.
+ */
+function subtractHistogram(now: Histogram, before: Histogram): Histogram | undefined {
+  const { boundaries, counts } = now.buckets;
+  const isSameShape =
+    counts.length === before.buckets.counts.length &&
+    boundaries.length === before.buckets.boundaries.length &&
+    boundaries.every((boundary, index) => boundary === before.buckets.boundaries[index]);
+  if (!isSameShape || now.count < before.count) return undefined;
+  const difference = counts.map((count, index) => count - (before.buckets.counts[index] ?? 0));
+  if (difference.some((count) => count < 0)) return undefined;
+  return { buckets: { boundaries, counts: difference }, count: now.count - before.count, ...subtractSum(now.sum, before.sum) };
+}
+
+/** As `subtractHistogram`; a scale that fell in between is followed, since merging buckets loses nothing but resolution. */
+function subtractExponential(now: ExponentialHistogram, before: ExponentialHistogram): ExponentialHistogram | undefined {
+  const shift = before.scale - now.scale;
+  if (shift < 0 || now.count < before.count || now.zeroCount < before.zeroCount) return undefined;
+  const positive = subtractBuckets(now.positive, before.positive, shift);
+  const negative = subtractBuckets(now.negative, before.negative, shift);
+  if (positive === undefined || negative === undefined) return undefined;
+  return {
+    count: now.count - before.count,
+    ...subtractSum(now.sum, before.sum),
+    scale: now.scale,
+    zeroCount: now.zeroCount - before.zeroCount,
+    positive,
+    negative,
+  };
+}
+
+function subtractSum(now: number | undefined, before: number | undefined): { sum?: number } {
+  return now === undefined || before === undefined ? {} : { sum: now - before };
+}
+
+function subtractBuckets(now: Buckets, before: Buckets, shift: number): Buckets | undefined {
+  const counts = [...now.bucketCounts];
+  for (const [index, count] of before.bucketCounts.entries()) {
+    if (count === 0) continue;
+    const at = ((before.offset + index) >> shift) - now.offset;
+    const left = (counts[at] ?? 0) - count;
+    if (left < 0) return undefined;
+    counts[at] = left;
+  }
+  const first = counts.findIndex((count) => count > 0);
+  if (first < 0) return { offset: 0, bucketCounts: [] };
+  return { offset: now.offset + first, bucketCounts: counts.slice(first, counts.findLastIndex((count) => count > 0) + 1) };
 }

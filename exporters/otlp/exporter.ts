@@ -3,56 +3,55 @@ import { withDeadline } from '../../src/deadline.ts';
 import { AgentError } from '../../src/errors.ts';
 import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/exporter.ts';
 import type { Clock } from '../../src/host.ts';
+import { countPoints } from '../../src/tick-reader.ts';
 import { compressBody } from './compression.ts';
 import { DeltaConverter } from './delta.ts';
 import { ExplicitHistograms } from './explicit.ts';
 import type { OtlpBatchOptions, OtlpOptions } from './options.ts';
-import { planRequests } from './plan.ts';
-import type { WireFormat } from './plan.ts';
 import type { RequestQueue } from './queue.ts';
+import type { EncodedRequest, RequestEncoder } from './requests.ts';
 import type { Sender } from './sender.ts';
-import { countPoints } from './snapshot.ts';
 import type { OtlpQueueState, OtlpTelemetry } from './telemetry.ts';
 
 /**
  * One OTLP destination. `export` settles when the batch is queued, on disk if the queue has one that works: its `sent` means taken
- * over, and telemetry says what becomes of the points.
+ * over, and telemetry counts what becomes of the points.
  */
 export interface OtlpExporter extends PushExporter {
   readonly queueState: OtlpQueueState;
 }
 
-export interface OtlpExporterParts {
-  readonly options: OtlpOptions;
+export interface OtlpExporterOptions {
+  readonly destination: OtlpOptions;
   readonly limits: OtlpBatchOptions;
-  readonly format: WireFormat;
+  readonly encoder: RequestEncoder;
   readonly queue: RequestQueue;
   readonly sender: Sender;
   readonly clock: Clock;
   readonly telemetry: OtlpTelemetry;
 }
 
-/** Encodes batches, and hands them to the queue in order. */
+/** `OtlpPushExporter` encodes collections and adds them to the queue in order. */
 export class OtlpPushExporter implements OtlpExporter {
   readonly kind = 'push';
   readonly id: string;
-  readonly #parts: OtlpExporterParts;
+  readonly #options: OtlpExporterOptions;
   readonly #explicit: ExplicitHistograms | undefined;
   readonly #delta: DeltaConverter | undefined;
-  /** Compression runs elsewhere; this keeps the order. */
+  /** Compression runs in other threads; this promise keeps the order. */
   #lastAdded: Promise<void> = Promise.resolve();
   #disposed: Promise<void> | undefined;
 
-  constructor(parts: OtlpExporterParts) {
-    const { id, histogram, temporality } = parts.options;
+  constructor(options: OtlpExporterOptions) {
+    const { id, histogram, temporality } = options.destination;
     this.id = id;
-    this.#parts = parts;
+    this.#options = options;
     if (histogram === 'explicit') this.#explicit = new ExplicitHistograms();
-    if (temporality !== 'cumulative') this.#delta = new DeltaConverter({ temporality, createdAtMs: parts.clock.nowMs() });
+    if (temporality !== 'cumulative') this.#delta = new DeltaConverter({ temporality, createdAtMs: options.clock.nowMs() });
   }
 
   get queueState(): OtlpQueueState {
-    return this.#parts.queue.state;
+    return this.#options.queue.state;
   }
 
   async export(batch: MetricsBatch): Promise<ExportOutcome> {
@@ -61,19 +60,19 @@ export class OtlpPushExporter implements OtlpExporter {
     const points = countPoints(resourceMetrics);
     if (points === 0) return { outcome: 'sent', points };
     try {
-      // Encoded before the first await: the next collection changes the points.
+      // The next collection changes the points, so they are encoded before the first await.
       const requests = this.#encode(resourceMetrics);
       await this.#enqueue(requests);
       return { outcome: 'sent', points };
     } catch (thrown) {
-      this.#parts.telemetry.produced(points);
-      this.#parts.telemetry.dropped(points, 'internal');
+      this.#options.telemetry.produced(points);
+      this.#options.telemetry.dropped(points, 'internal');
       return failed(points, thrown);
     }
   }
 
   async flush(deadlineMs: number): Promise<void> {
-    const { clock, sender } = this.#parts;
+    const { clock, sender } = this.#options;
     const startedMs = clock.monotonicMs();
     await withDeadline(clock, this.#lastAdded, deadlineMs);
     await sender.flush(Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs)));
@@ -86,7 +85,7 @@ export class OtlpPushExporter implements OtlpExporter {
   }
 
   async #dispose(): Promise<void> {
-    const { queue, sender } = this.#parts;
+    const { queue, sender } = this.#options;
     await this.#lastAdded;
     await sender.close();
     await queue.close();
@@ -98,19 +97,18 @@ export class OtlpPushExporter implements OtlpExporter {
   }
 
   #encode(resourceMetrics: readonly ResourceMetrics[]): readonly EncodedRequest[] {
-    const { format, limits, telemetry } = this.#parts;
-    const { requests, oversizedPoints } = planRequests(resourceMetrics, format, limits);
-    const encoded = requests.map((request) => ({ body: format.assemble(request), points: request.points }));
+    const { encoder, limits, telemetry } = this.#options;
+    const { requests, oversizedPoints } = encoder.encode(resourceMetrics, limits);
     if (oversizedPoints > 0) {
       telemetry.produced(oversizedPoints);
       telemetry.dropped(oversizedPoints, 'oversized');
     }
-    return encoded;
+    return requests;
   }
 
   /** Settles when the requests are as safe as they get. */
   async #enqueue(requests: readonly EncodedRequest[]): Promise<void> {
-    if (this.#parts.options.compression === 'none') {
+    if (this.#options.destination.compression === 'none') {
       await Promise.all(requests.map(({ body, points }) => this.#add(body, points, 'none')));
       return;
     }
@@ -121,26 +119,21 @@ export class OtlpPushExporter implements OtlpExporter {
   }
 
   async #compressAfter(before: Promise<void>, requests: readonly EncodedRequest[], saved: Promise<void>[]): Promise<void> {
-    const { compression } = this.#parts.options;
+    const { compression } = this.#options.destination;
     const compressed = await Promise.allSettled(requests.map(({ body }) => compressBody(body, compression)));
     await before;
     for (const [index, { body, points }] of requests.entries()) {
       const result = compressed[index];
-      // Better large than lost.
+      // A body that could not be compressed is sent as it is.
       saved.push(result?.status === 'fulfilled' ? this.#add(result.value, points, compression) : this.#add(body, points, 'none'));
     }
   }
 
   #add(body: Buffer, points: number, contentEncoding: OtlpOptions['compression']): Promise<void> {
-    const { queue, telemetry, format } = this.#parts;
+    const { queue, telemetry, encoder } = this.#options;
     telemetry.produced(points);
-    return queue.add({ body, points, contentType: format.contentType, contentEncoding });
+    return queue.add({ body, points, contentType: encoder.contentType, contentEncoding });
   }
-}
-
-interface EncodedRequest {
-  readonly body: Buffer;
-  readonly points: number;
 }
 
 function failed(points: number, thrown: unknown): ExportOutcome {

@@ -10,17 +10,17 @@ import type { OtlpExporter } from './exporter.ts';
 import type { QueueFileSystem } from './file-system.ts';
 import { GrpcTransport } from './grpc-transport.ts';
 import { HttpTransport } from './http-transport.ts';
-import { JsonEncoder } from './json.ts';
 import { BATCH_DEFAULTS, QUEUE_DEFAULTS } from './options.ts';
 import type { OtlpOptions } from './options.ts';
 import { ProtobufEncoder } from './protobuf.ts';
 import { RequestQueue } from './queue.ts';
+import type { RequestEncoder } from './requests.ts';
 import { Sender } from './sender.ts';
 import { silentTelemetry } from './telemetry.ts';
 import type { OtlpTelemetry } from './telemetry.ts';
 import type { Transport } from './verdict.ts';
 
-/** What the exporter needs from the agent; everything has a production default. */
+/** Services of the agent that the exporter uses; each has a production default. */
 export interface OtlpServices {
   readonly clock?: Clock;
   readonly logger?: Logger;
@@ -32,8 +32,9 @@ export interface OtlpServices {
   readonly random?: () => number;
 }
 
-/** Pushes every batch to one OTLP destination, through a queue of its own. Starts delivering what its folder holds at once. */
-export function createOtlpExporter(options: OtlpOptions, services: OtlpServices = {}): OtlpExporter {
+/** Pushes every collection to one OTLP destination, through a queue of its own. It starts at once to deliver what its folder holds. */
+export async function createOtlpExporter(options: OtlpOptions, services: OtlpServices = {}): Promise<OtlpExporter> {
+  const encoder = await createEncoder(options);
   const { clock = systemClock, telemetry = silentTelemetry, random = Math.random } = services;
   const logger = (services.logger ?? silentLogger).child({ component: 'otlp', exporter: options.id });
   let sender: Sender | undefined;
@@ -47,8 +48,22 @@ export function createOtlpExporter(options: OtlpOptions, services: OtlpServices 
   const transport = createTransport(options, { clock, logger, userAgent: services.userAgent ?? 'neuron-otel' });
   const backoff = new Backoff(services.backoff ?? BACKOFF_DEFAULTS, random);
   sender = new Sender({ queue, transport, backoff, clock, telemetry, logger });
-  const format = options.protocol === 'http/json' ? new JsonEncoder() : new ProtobufEncoder();
-  return new OtlpPushExporter({ options, limits: { ...BATCH_DEFAULTS, ...options.batch }, format, queue, sender, clock, telemetry });
+  return new OtlpPushExporter({
+    destination: options,
+    limits: { ...BATCH_DEFAULTS, ...options.batch },
+    encoder,
+    queue,
+    sender,
+    clock,
+    telemetry,
+  });
+}
+
+/** The serializer of JSON is loaded only for a destination that asks for it. */
+async function createEncoder({ protocol }: OtlpOptions): Promise<RequestEncoder> {
+  if (protocol !== 'http/json') return new ProtobufEncoder();
+  const { JsonEncoder } = await import('./json.ts');
+  return new JsonEncoder();
 }
 
 interface TransportServices {

@@ -1,39 +1,49 @@
 import type { InstrumentationScope } from '@opentelemetry/core';
 import type { Resource } from '@opentelemetry/resources';
 import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
-import type { MetricData, MetricDescriptor } from '@opentelemetry/sdk-metrics';
-import { DistributionPoints, writeExponentialPoint, writeHistogramPoint } from './histogram-points.ts';
-import { NumberPoints } from './number-points.ts';
-import type { EncodedPoints, MetricSlice, RequestPlan, ResourceSlice, ScopeSlice, WireFormat } from './plan.ts';
-import { descriptorBytes, resourceEnvelope, scopeEnvelope } from './protobuf-common.ts';
-import type { Envelope } from './protobuf-common.ts';
+import type { ExponentialHistogram, Histogram, MetricData, MetricDescriptor, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import { ProtobufOutput, ProtobufWriter, VARINT, sizeNested } from '../wire/protobuf-writer.ts';
+import type { OtlpBatchOptions } from './options.ts';
+import { DistributionPoints, NumberPoints, writeExponentialPoint, writeHistogramPoint } from './protobuf-points.ts';
+import { writeAttributes } from './protobuf-values.ts';
 import { remember } from './remember.ts';
-import { ProtobufOutput, VARINT, sizeNested } from '../wire/protobuf-writer.ts';
+import { splitIntoRequests } from './requests.ts';
+import type {
+  EncodedPoints,
+  EncodedRequests,
+  MetricSlice,
+  PointEncoding,
+  RequestContents,
+  RequestEncoder,
+  ResourceSlice,
+  ScopeSlice,
+} from './requests.ts';
 
 /** Tag and length of a nested message, at most. */
 const MAX_NESTING_BYTES = 6;
 
-interface PointEncoder {
-  readonly points: EncodedPoints;
-  encode(): void;
-}
-
 /**
- * Writes ExportMetricsServiceRequest in protobuf, byte for byte what the OpenTelemetry JS serializer writes. It keeps bytes by
- * the identity of metric data, descriptors, scopes, resources and frozen attributes: what stays from one collection to the next
- * is copied, not encoded again.
+ * `ProtobufEncoder` writes ExportMetricsServiceRequest in protobuf, byte for byte what the OpenTelemetry JS serializer writes. It keeps
+ * bytes by identity: of resources, of scopes, of descriptors within their resource and scope, and of attributes. What stays from one
+ * collection to the next is copied, not encoded again. Metric data are no key: the SDK makes new ones of its own instruments for each
+ * collection.
  */
-export class ProtobufEncoder implements WireFormat {
+export class ProtobufEncoder implements RequestEncoder, PointEncoding {
   readonly contentType = 'application/x-protobuf';
-  readonly #points = new WeakMap<MetricData, PointEncoder>();
+  readonly #points = new WeakMap<Resource, WeakMap<InstrumentationScope, WeakMap<MetricDescriptor, MetricPoints>>>();
   readonly #descriptors = new WeakMap<MetricDescriptor, Buffer>();
   readonly #scopes = new WeakMap<InstrumentationScope, Envelope>();
   readonly #resources = new WeakMap<Resource, Envelope>();
 
-  encodeMetric(metric: MetricData): EncodedPoints {
-    const encoder = remember(this.#points, metric, pointEncoder);
-    encoder.encode();
-    return encoder.points;
+  encode(resourceMetrics: readonly ResourceMetrics[], limits: OtlpBatchOptions): EncodedRequests {
+    const { requests, oversizedPoints } = splitIntoRequests(resourceMetrics, this, limits);
+    return { requests: requests.map((contents) => ({ body: this.#assemble(contents), points: contents.points })), oversizedPoints };
+  }
+
+  encodePoints(resource: Resource, scope: InstrumentationScope, metric: MetricData): EncodedPoints {
+    const scopes = remember(this.#points, resource, () => new WeakMap());
+    const metrics = remember(scopes, scope, () => new WeakMap());
+    return remember(metrics, metric.descriptor, () => new MetricPoints()).encode(metric);
   }
 
   metricBytes(metric: MetricData): number {
@@ -49,7 +59,7 @@ export class ProtobufEncoder implements WireFormat {
   }
 
   /** Lengths stand before contents: one pass measures every message, a second one writes them. */
-  assemble({ resources }: RequestPlan): Buffer {
+  #assemble({ resources }: RequestContents): Buffer {
     const sizes: number[] = [];
     let total = 0;
     for (const resource of resources) total += sizeNested(this.#measureResource(resource, sizes));
@@ -135,7 +145,7 @@ const CUMULATIVE = Buffer.of(TEMPORALITY_TAG, 2);
 const MONOTONIC_DELTA = Buffer.of(TEMPORALITY_TAG, 1, MONOTONIC_TAG, 1);
 const MONOTONIC_CUMULATIVE = Buffer.of(TEMPORALITY_TAG, 2, MONOTONIC_TAG, 1);
 
-/** What follows the points: temporality and monotonicity. */
+/** Returns the bytes that follow the points: temporality and monotonicity. */
 function tailOf(metric: MetricData): Buffer {
   if (metric.dataPointType === DataPointType.GAUGE) return NOTHING;
   const isDelta = metric.aggregationTemporality === AggregationTemporality.DELTA;
@@ -143,20 +153,67 @@ function tailOf(metric: MetricData): Buffer {
   return isDelta ? DELTA : CUMULATIVE;
 }
 
-function pointEncoder(metric: MetricData): PointEncoder {
-  switch (metric.dataPointType) {
-    case DataPointType.GAUGE:
-    case DataPointType.SUM: {
-      const points = new NumberPoints(metric.descriptor);
-      return { points, encode: () => points.encode(metric.dataPoints) };
-    }
-    case DataPointType.HISTOGRAM: {
-      const points = new DistributionPoints(writeHistogramPoint);
-      return { points, encode: () => points.encode(metric.dataPoints) };
-    }
-    case DataPointType.EXPONENTIAL_HISTOGRAM: {
-      const points = new DistributionPoints(writeExponentialPoint);
-      return { points, encode: () => points.encode(metric.dataPoints) };
+/** `MetricPoints` keeps the encoded points of one metric of one scope. */
+class MetricPoints {
+  #numbers: NumberPoints | undefined;
+  #histograms: DistributionPoints<Histogram> | undefined;
+  #exponentials: DistributionPoints<ExponentialHistogram> | undefined;
+
+  encode(metric: MetricData): EncodedPoints {
+    switch (metric.dataPointType) {
+      case DataPointType.GAUGE:
+      case DataPointType.SUM:
+        return (this.#numbers ??= new NumberPoints(metric.descriptor)).encode(metric.dataPoints);
+      case DataPointType.HISTOGRAM:
+        return (this.#histograms ??= new DistributionPoints(writeHistogramPoint)).encode(metric.dataPoints);
+      case DataPointType.EXPONENTIAL_HISTOGRAM:
+        return (this.#exponentials ??= new DistributionPoints(writeExponentialPoint)).encode(metric.dataPoints);
     }
   }
+}
+
+/** `Metric` up to its data: name, description, unit. */
+function descriptorBytes({ name, description, unit }: MetricDescriptor): Buffer {
+  const writer = new ProtobufWriter();
+  writer.string(1, name);
+  if (description !== '') writer.string(2, description);
+  if (unit !== '') writer.string(3, unit);
+  return writer.take();
+}
+
+/** Bytes before and after the contents of a message. */
+interface Envelope {
+  readonly head: Buffer;
+  readonly tail: Buffer;
+  /** Bytes of both together. */
+  readonly size: number;
+}
+
+/** `ScopeMetrics` around its metrics. */
+function scopeEnvelope({ name, version, schemaUrl }: InstrumentationScope): Envelope {
+  const writer = new ProtobufWriter();
+  writer.message(1, () => {
+    writer.string(1, name);
+    if (version !== undefined && version !== '') writer.string(2, version);
+  });
+  return envelope(writer.take(), schemaUrl);
+}
+
+/** `ResourceMetrics` around its scopes. */
+function resourceEnvelope({ attributes, schemaUrl }: Resource): Envelope {
+  const writer = new ProtobufWriter();
+  writer.message(1, () => {
+    writeAttributes(writer, 1, attributes);
+    // Proto3 leaves zeros out; the OpenTelemetry JS serializer writes this one, and so do we.
+    writer.tag(2, VARINT);
+    writer.varint(0);
+  });
+  return envelope(writer.take(), schemaUrl);
+}
+
+function envelope(head: Buffer, schemaUrl: string | undefined): Envelope {
+  const writer = new ProtobufWriter();
+  if (schemaUrl !== undefined && schemaUrl !== '') writer.string(3, schemaUrl);
+  const tail = writer.take();
+  return { head, tail, size: head.length + tail.length };
 }

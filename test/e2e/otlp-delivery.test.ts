@@ -214,15 +214,17 @@ describe('delivery', () => {
 
 /** Exporters in this process, with queues in memory. */
 async function startPair(...endpoints: readonly string[]) {
-  const exporters = endpoints.map((endpoint) =>
-    createOtlpExporter({
-      id: endpoint,
-      endpoint,
-      protocol: 'http/protobuf',
-      compression: 'none',
-      timeoutMs: 10_000,
-      temporality: 'cumulative',
-    }),
+  const exporters = await Promise.all(
+    endpoints.map((endpoint) =>
+      createOtlpExporter({
+        id: endpoint,
+        endpoint,
+        protocol: 'http/protobuf',
+        compression: 'none',
+        timeoutMs: 10_000,
+        temporality: 'cumulative',
+      }),
+    ),
   );
   return {
     exporters,

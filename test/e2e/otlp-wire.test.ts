@@ -28,7 +28,7 @@ describe('a real Collector writes exactly what an exporter sent', () => {
         const tag = `${protocol} ${compression}`;
         const store = filledStore(tag);
         const sent = stockJson(store.collect());
-        const exporter = createOtlpExporter({
+        const exporter = await createOtlpExporter({
           id: 'otlp',
           endpoint: endpointOf(collector, protocol),
           protocol,

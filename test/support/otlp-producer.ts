@@ -33,11 +33,16 @@ export interface ProducerBooks {
 }
 
 const options = JSON.parse(process.argv[2] ?? '') as ProducerOptions;
-const destinations = options.destinations.map((destination) => {
-  const ledger = new Ledger();
-  const exporter = createOtlpExporter({ protocol: 'http/protobuf', temporality: 'cumulative', ...destination }, { telemetry: ledger });
-  return { ledger, exporter };
-});
+const destinations = await Promise.all(
+  options.destinations.map(async (destination) => {
+    const ledger = new Ledger();
+    const exporter = await createOtlpExporter(
+      { protocol: 'http/protobuf', temporality: 'cumulative', ...destination },
+      { telemetry: ledger },
+    );
+    return { ledger, exporter };
+  }),
+);
 const live = Array.from({ length: options.points }, (_, index) => ({
   attributes: Object.freeze({ series: `s${index}` }),
   startTime: [0, 0] as [number, number],

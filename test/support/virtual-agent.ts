@@ -1,10 +1,9 @@
 import { PassThrough } from 'node:stream';
-import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { loadConfig } from '../../config/load.ts';
 import type { ExporterServices } from '../../exporters/index.ts';
 import { JsonStdoutExporter } from '../../exporters/json-stdout/exporter.ts';
-import { planRequests } from '../../exporters/otlp/plan.ts';
 import { ProtobufEncoder } from '../../exporters/otlp/protobuf.ts';
+import { UNLIMITED } from '../../exporters/otlp/requests.ts';
 import { newExposition } from '../../exporters/prometheus/expositions.ts';
 import type { ExpositionOptions } from '../../exporters/prometheus/expositions.ts';
 import { Pages } from '../../exporters/prometheus/pages.ts';
@@ -170,11 +169,10 @@ class OtlpCapture implements PushExporter {
   readonly kind = 'push';
   readonly id = 'otlp';
   points: DecodedPoint[] = [];
-  readonly #format = new ProtobufEncoder();
+  readonly #encoder = new ProtobufEncoder();
 
   export({ resourceMetrics }: MetricsBatch): Promise<ExportOutcome> {
-    const sent: readonly ResourceMetrics[] = resourceMetrics;
-    for (const plan of planRequests(sent, this.#format).requests) this.points.push(...decodeRequest(this.#format.assemble(plan)));
+    for (const { body } of this.#encoder.encode(resourceMetrics, UNLIMITED).requests) this.points.push(...decodeRequest(body));
     return Promise.resolve({ outcome: 'sent', points: countPoints(resourceMetrics) });
   }
 

@@ -1,9 +1,6 @@
 import type { Attributes, HrTime } from '@opentelemetry/api';
-import type { InstrumentationScope } from '@opentelemetry/core';
-import type { Resource } from '@opentelemetry/resources';
-import type { MetricDescriptor } from '@opentelemetry/sdk-metrics';
-import { isInt64 } from './json-values.ts';
-import { BYTES, FIXED64, ProtobufWriter, VARINT } from '../wire/protobuf-writer.ts';
+import type { ProtobufWriter } from '../wire/protobuf-writer.ts';
+import { BYTES, FIXED64, VARINT } from '../wire/protobuf-writer.ts';
 
 /** Field numbers are those of opentelemetry-proto 1.x: common.proto, resource.proto and metrics.proto. */
 export function writeAttributes(writer: ProtobufWriter, field: number, attributes: object): void {
@@ -51,50 +48,11 @@ function writeObjectValue(writer: ProtobufWriter, value: object): void {
   }
 }
 
-/** `Metric` up to its data: name, description, unit. */
-export function descriptorBytes({ name, description, unit }: MetricDescriptor): Buffer {
-  const writer = new ProtobufWriter();
-  writer.string(1, name);
-  if (description !== '') writer.string(2, description);
-  if (unit !== '') writer.string(3, unit);
-  return writer.take();
-}
+/** An integer that does not fit into 64 bits is written as a double. */
+const INT64_LIMIT = 2 ** 63;
 
-/** What stands before and after the contents of a message. */
-export interface Envelope {
-  readonly head: Buffer;
-  readonly tail: Buffer;
-  /** Of both together. */
-  readonly size: number;
-}
-
-/** `ScopeMetrics` around its metrics. */
-export function scopeEnvelope({ name, version, schemaUrl }: InstrumentationScope): Envelope {
-  const writer = new ProtobufWriter();
-  writer.message(1, () => {
-    writer.string(1, name);
-    if (version !== undefined && version !== '') writer.string(2, version);
-  });
-  return envelope(writer.take(), schemaUrl);
-}
-
-/** `ResourceMetrics` around its scopes. */
-export function resourceEnvelope({ attributes, schemaUrl }: Resource): Envelope {
-  const writer = new ProtobufWriter();
-  writer.message(1, () => {
-    writeAttributes(writer, 1, attributes);
-    // Proto3 leaves zeros out; the OpenTelemetry JS serializer writes this one, and so do we.
-    writer.tag(2, VARINT);
-    writer.varint(0);
-  });
-  return envelope(writer.take(), schemaUrl);
-}
-
-function envelope(head: Buffer, schemaUrl: string | undefined): Envelope {
-  const writer = new ProtobufWriter();
-  if (schemaUrl !== undefined && schemaUrl !== '') writer.string(3, schemaUrl);
-  const tail = writer.take();
-  return { head, tail, size: head.length + tail.length };
+function isInt64(value: number): boolean {
+  return Number.isInteger(value) && value >= -INT64_LIMIT && value < INT64_LIMIT;
 }
 
 /** Nanoseconds since the epoch as two 32-bit words. All points of a cycle share one time, so the last one is kept. */
@@ -118,4 +76,10 @@ export class FixedTime {
 /** Attributes may be cached by identity only if they can never change. */
 export function isImmutable(attributes: Attributes): boolean {
   return Object.isFrozen(attributes) && Object.values(attributes).every((value) => typeof value !== 'object');
+}
+
+/** Names and values, one after the other; undefined when a value is an object, whose own change would not be seen. */
+export function scalarsOf(attributes: Attributes): readonly unknown[] | undefined {
+  const scalars = Object.entries(attributes).flat();
+  return scalars.some((value) => typeof value === 'object') ? undefined : scalars;
 }

@@ -5,7 +5,7 @@ import { withDeadline } from '../../src/deadline.ts';
 import { AgentError } from '../../src/errors.ts';
 import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/exporter.ts';
 import type { Clock } from '../../src/host.ts';
-import { countPoints, snapshotBatch } from './snapshot.ts';
+import { countPoints } from '../../src/tick-reader.ts';
 
 const COMPONENT = 'otlp';
 
@@ -17,44 +17,23 @@ export interface AdapterOptions {
 }
 
 /**
- * Puts any exporter of the OpenTelemetry SDK behind the agent's seam. The SDK's exporters take one resource a call: a batch
- * becomes one call for each resource, all made in order before the first await, and their outcomes are added up.
- * There is no queue: what the SDK's exporter gives up on is lost, and reported as failed.
- * `exporter` may be still loading; batches that arrive meanwhile are copied.
+ * Puts a push exporter of the OpenTelemetry SDK behind the agent's interface. Exporters of the SDK take one resource a call: a collection
+ * becomes one call for each resource, all made in order before the first await, and their outcomes are added up. There is no queue: what
+ * the SDK's exporter gives up is lost, and reported as failed.
  */
-export function adaptPushMetricExporter(exporter: Promise<PushMetricExporter>, options: AdapterOptions): PushExporter {
-  let ready: PushMetricExporter | undefined;
+export function adaptPushMetricExporter(exporter: PushMetricExporter, options: AdapterOptions): PushExporter {
   let disposed: Promise<void> | undefined;
-  // Settles either way: a failed load is the outcome of every export, not an unhandled rejection.
-  const loaded = exporter.then(
-    (loadedExporter) => (ready = loadedExporter),
-    () => undefined,
-  );
-
-  async function exportLater(batch: MetricsBatch, points: number): Promise<ExportOutcome> {
-    const copy = snapshotBatch(batch);
-    try {
-      return await exportAll(await exporter, copy, options);
-    } catch (thrown) {
-      return { outcome: 'failed', points, error: AgentError.from(thrown, 'export_permanent', COMPONENT) };
-    }
-  }
 
   async function shutdown(): Promise<void> {
-    await loaded;
-    if (ready !== undefined) await withDeadline(options.clock, ready.shutdown(), options.timeoutMs);
+    await withDeadline(options.clock, exporter.shutdown(), options.timeoutMs);
   }
 
   return {
     kind: 'push',
     id: options.id,
-    export(batch) {
-      const points = countPoints(batch.resourceMetrics);
-      if (points === 0) return Promise.resolve({ outcome: 'sent', points });
-      return ready === undefined ? exportLater(batch, points) : exportAll(ready, batch, options);
-    },
+    export: (batch) => exportAll(exporter, batch, options),
     async flush(deadlineMs) {
-      if (ready !== undefined) await withDeadline(options.clock, ready.forceFlush(), deadlineMs);
+      await withDeadline(options.clock, exporter.forceFlush(), deadlineMs);
     },
     [Symbol.asyncDispose]() {
       disposed ??= shutdown();

@@ -3,9 +3,33 @@ import type { MetricData, ResourceMetrics, ScopeMetrics } from '@opentelemetry/s
 import type { OtlpBatchOptions } from './options.ts';
 import type { ContentType } from './record.ts';
 
+/** One encoded ExportMetricsServiceRequest, as the queue takes it. */
+export interface EncodedRequest {
+  readonly body: Buffer;
+  readonly points: number;
+}
+
+export interface EncodedRequests {
+  readonly requests: readonly EncodedRequest[];
+  /** Points that alone are larger than a request may be; they are in none of the requests. */
+  readonly oversizedPoints: number;
+}
+
+export const UNLIMITED = {
+  maxPoints: Number.POSITIVE_INFINITY,
+  maxBytes: Number.POSITIVE_INFINITY,
+} as const satisfies OtlpBatchOptions;
+
+/** One encoding of OTLP. */
+export interface RequestEncoder {
+  readonly contentType: ContentType;
+  /** Encodes a collection into as few requests as the limits allow, in order. Requests are split between points, never inside one. */
+  encode(resourceMetrics: readonly ResourceMetrics[], limits: OtlpBatchOptions): EncodedRequests;
+}
+
 /** Encoded data points of one metric, one after the other. */
 export interface EncodedPoints {
-  /** Where each point begins in `bytes`; one more for the end. Read before the next `encode`. */
+  /** Where each point begins in `bytes`; one more for the end. Both are valid until the next collection is encoded. */
   readonly offsets: Uint32Array;
   readonly bytes: Buffer;
 }
@@ -28,80 +52,71 @@ export interface ResourceSlice {
   readonly scopes: ScopeSlice[];
 }
 
-/** What one request will hold. */
-export interface RequestPlan {
+/** The contents of one request, before its bytes are put together. */
+export interface RequestContents {
   readonly resources: readonly ResourceSlice[];
   readonly points: number;
 }
 
-/** One encoding of OTLP. The `…Bytes` methods say how much stands around the points, at most. */
-export interface WireFormat {
-  readonly contentType: ContentType;
-  encodeMetric(metric: MetricData): EncodedPoints;
+/** An encoding whose points have bytes of their own. The `…Bytes` methods return what the envelope around the points takes at most. */
+export interface PointEncoding {
+  encodePoints(resource: Resource, scope: ScopeMetrics['scope'], metric: MetricData): EncodedPoints;
   metricBytes(metric: MetricData): number;
   scopeBytes(scope: ScopeMetrics['scope']): number;
   resourceBytes(resource: Resource): number;
-  /** The body of one request; to be called before the next `encodeMetric`. */
-  assemble(plan: RequestPlan): Buffer;
 }
 
-export interface BatchPlan {
-  readonly requests: readonly RequestPlan[];
-  /** Points that alone are larger than a request may be. */
-  readonly oversizedPoints: number;
-}
-
-/** Spreads a batch over as few requests as the limits allow, in order. Splits between points, never inside one. */
-export function planRequests(
+/** Encodes the points of a collection and spreads them over as few requests as the limits allow, in order. */
+export function splitIntoRequests(
   resourceMetrics: readonly ResourceMetrics[],
-  format: WireFormat,
-  limits: OtlpBatchOptions = { maxPoints: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY },
-): BatchPlan {
-  const planner = new Planner(format, limits);
+  encoding: PointEncoding,
+  limits: OtlpBatchOptions,
+): { readonly requests: readonly RequestContents[]; readonly oversizedPoints: number } {
+  const splitter = new RequestSplitter(encoding, limits);
   for (const { resource, scopeMetrics } of resourceMetrics) {
-    planner.resource(resource);
+    splitter.resource(resource);
     for (const { scope, metrics } of scopeMetrics) {
-      planner.scope(scope);
-      for (const metric of metrics) planner.metric(metric, format.encodeMetric(metric));
+      splitter.scope(scope);
+      for (const metric of metrics) splitter.metric(metric, encoding.encodePoints(resource, scope, metric));
     }
   }
-  return planner.finish();
+  return splitter.finish();
 }
 
-class Planner {
-  readonly #format: WireFormat;
+class RequestSplitter {
+  readonly #encoding: PointEncoding;
   readonly #limits: OtlpBatchOptions;
-  readonly #requests: RequestPlan[] = [];
+  readonly #requests: RequestContents[] = [];
   #oversizedPoints = 0;
   #isSplit = false;
   /** The open request. */
   #resources: ResourceSlice[] = [];
   #points = 0;
   #bytes = 0;
-  /** Envelopes that points to come belong to. */
+  /** Envelopes that the next points belong to. */
   #resource: ResourceSlice | undefined;
   #scope: ScopeSlice | undefined;
 
-  constructor(format: WireFormat, limits: OtlpBatchOptions) {
-    this.#format = format;
+  constructor(encoding: PointEncoding, limits: OtlpBatchOptions) {
+    this.#encoding = encoding;
     this.#limits = limits;
   }
 
   resource(resource: Resource): void {
     this.#resource = { resource, scopes: [] };
     this.#resources.push(this.#resource);
-    this.#bytes += this.#format.resourceBytes(resource);
+    this.#bytes += this.#encoding.resourceBytes(resource);
   }
 
   scope(scope: ScopeMetrics['scope']): void {
     this.#scope = { scope, metrics: [] };
     this.#resource?.scopes.push(this.#scope);
-    this.#bytes += this.#format.scopeBytes(scope);
+    this.#bytes += this.#encoding.scopeBytes(scope);
   }
 
   metric(metric: MetricData, points: EncodedPoints): void {
     const total = points.offsets.length - 1;
-    const envelope = this.#format.metricBytes(metric);
+    const envelope = this.#encoding.metricBytes(metric);
     let from = 0;
     do {
       const to = this.#reach(points.offsets, from, envelope);
@@ -119,12 +134,12 @@ class Planner {
     } while (from < total);
   }
 
-  finish(): BatchPlan {
+  finish(): { readonly requests: readonly RequestContents[]; readonly oversizedPoints: number } {
     this.#close();
     return { requests: this.#requests, oversizedPoints: this.#oversizedPoints };
   }
 
-  /** End of the longest run of points that still fits into the open request. */
+  /** Returns the end of the longest run of points that still fits into the open request. */
   #reach(offsets: Uint32Array, from: number, envelope: number): number {
     const room = this.#limits.maxBytes - this.#bytes - envelope;
     let low = from;
@@ -137,7 +152,7 @@ class Planner {
     return low;
   }
 
-  /** Closes the open request and goes on in a new one, inside the same resource and scope. */
+  /** Closes the open request and continues in a new one, inside the same resource and scope. */
   #nextRequest(): void {
     const resource = this.#resource;
     const scope = this.#scope;
@@ -148,7 +163,7 @@ class Planner {
   }
 
   #close(): void {
-    // Where a request was cut off, it may hold envelopes that were opened for points that went into the next one.
+    // A request that was cut off may hold envelopes that were opened for points that went into the next one.
     const resources = this.#isSplit ? withoutEmptyEnvelopes(this.#resources) : this.#resources;
     if (resources.length > 0) this.#requests.push({ resources, points: this.#points });
     this.#resources = [];

@@ -5,12 +5,12 @@ import { OTLPMetricExporter as ProtobufExporter } from '@opentelemetry/exporter-
 import { JsonMetricsSerializer, ProtobufMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
-import { adaptPushMetricExporter } from '../../../exporters/otlp/stock.ts';
+import { adaptPushMetricExporter } from '../../../exporters/otlp/sdk.ts';
 import { systemClock } from '../../../src/host.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
 import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
-import { everyKind, gauge, point, resourceMetrics } from './batches.ts';
+import { everyKind, resourceMetrics } from './batches.ts';
 
 class FakeSdkExporter implements PushMetricExporter {
   readonly calls: { readonly metrics: ResourceMetrics; readonly done: (result: ExportResult) => void }[] = [];
@@ -37,16 +37,14 @@ class FakeSdkExporter implements PushMetricExporter {
 const SUCCESS = ExportResultCode.SUCCESS;
 const FAILED = ExportResultCode.FAILED;
 
-async function adapted(fake: PushMetricExporter, clock = new ManualClock()) {
-  const exporter = adaptPushMetricExporter(Promise.resolve(fake), { id: 'otlp', timeoutMs: 1000, clock });
-  await Promise.resolve();
-  return exporter;
+function adapted(fake: PushMetricExporter, clock = new ManualClock()) {
+  return adaptPushMetricExporter(fake, { id: 'otlp', timeoutMs: 1000, clock });
 }
 
 describe('adaptPushMetricExporter', () => {
   it('calls the SDK exporter once for each resource, in order, before it first awaits', async () => {
     const fake = new FakeSdkExporter();
-    const exporter = await adapted(fake);
+    const exporter = adapted(fake);
     const outcome = exporter.export({ resourceMetrics: everyKind() });
     expect(fake.calls.map(({ metrics }) => metrics.resource.attributes['process.pid'])).toEqual([undefined, 4242, 4243]);
     fake.finish(SUCCESS, SUCCESS, SUCCESS);
@@ -55,14 +53,14 @@ describe('adaptPushMetricExporter', () => {
 
   it('does not call it for a resource without points', async () => {
     const fake = new FakeSdkExporter();
-    const exporter = await adapted(fake);
+    const exporter = adapted(fake);
     expect(await exporter.export({ resourceMetrics: [resourceMetrics({}, [])] })).toEqual({ outcome: 'sent', points: 0 });
     expect(fake.calls).toEqual([]);
   });
 
   it('reports the points of the resources that failed', async () => {
     const fake = new FakeSdkExporter();
-    const exporter = await adapted(fake);
+    const exporter = adapted(fake);
     const outcome = exporter.export({ resourceMetrics: everyKind() });
     fake.finish(FAILED, SUCCESS, FAILED);
     expect(await outcome).toMatchObject({ outcome: 'failed', points: 9, error: { code: 'export_permanent', component: 'otlp' } });
@@ -71,7 +69,7 @@ describe('adaptPushMetricExporter', () => {
   it('gives up after the timeout', async () => {
     const fake = new FakeSdkExporter();
     const clock = new ManualClock();
-    const exporter = await adapted(fake, clock);
+    const exporter = adapted(fake, clock);
     const outcome = exporter.export({ resourceMetrics: everyKind().slice(0, 1) });
     await clock.advance(1000);
     expect(await outcome).toMatchObject({ outcome: 'failed', points: 8, error: { code: 'export_retryable' } });
@@ -82,37 +80,14 @@ describe('adaptPushMetricExporter', () => {
     fake.export = () => {
       throw new Error('broken');
     };
-    const exporter = await adapted(fake);
+    const exporter = adapted(fake);
     const outcome = await exporter.export({ resourceMetrics: everyKind() });
     expect(outcome).toMatchObject({ outcome: 'failed', points: 13, error: { code: 'internal', message: 'broken' } });
   });
 
-  it('copies a batch that arrives before the exporter is loaded', async () => {
-    const fake = new FakeSdkExporter();
-    const loading = Promise.withResolvers<PushMetricExporter>();
-    const exporter = adaptPushMetricExporter(loading.promise, { id: 'otlp', timeoutMs: 1000, clock: new ManualClock() });
-    const live = { ...point(1) };
-    const outcome = exporter.export({ resourceMetrics: [resourceMetrics({}, [gauge('live', [live])])] });
-    live.value = 2;
-    loading.resolve(fake);
-    await Promise.resolve();
-    await Promise.resolve();
-    expect(fake.calls[0]?.metrics.scopeMetrics[0]?.metrics[0]?.dataPoints[0]?.value).toBe(1);
-    fake.finish(SUCCESS);
-    expect(await outcome).toEqual({ outcome: 'sent', points: 1 });
-  });
-
-  it('reports an exporter that cannot be loaded', async () => {
-    const failing = Promise.reject<PushMetricExporter>(new Error('not installed'));
-    const exporter = adaptPushMetricExporter(failing, { id: 'otlp', timeoutMs: 1000, clock: new ManualClock() });
-    expect(await exporter.export({ resourceMetrics: everyKind() })).toMatchObject({ outcome: 'failed', points: 13 });
-    await exporter.flush(10);
-    await exporter[Symbol.asyncDispose]();
-  });
-
   it('flushes and shuts down, once', async () => {
     const fake = new FakeSdkExporter();
-    const exporter = await adapted(fake);
+    const exporter = adapted(fake);
     await exporter.flush(10);
     await exporter[Symbol.asyncDispose]();
     await exporter[Symbol.asyncDispose]();
@@ -129,7 +104,7 @@ describe('the stock exporters', () => {
     { name: 'http/json', create: (url: string) => new JsonExporter({ url }), serializer: JsonMetricsSerializer },
   ])('$name can be plugged in', async ({ create, serializer }) => {
     await using server = await MisbehavingOtlpServer.start();
-    await using exporter = adaptPushMetricExporter(Promise.resolve(create(server.url)), {
+    await using exporter = adaptPushMetricExporter(create(server.url), {
       id: 'otlp',
       timeoutMs: 5000,
       clock: systemClock,
@@ -142,10 +117,12 @@ describe('the stock exporters', () => {
 
   it('grpc can be plugged in, and is loaded only then', async () => {
     await using server = await MisbehavingGrpcServer.start();
-    const loading = import('@opentelemetry/exporter-metrics-otlp-grpc').then(
-      ({ OTLPMetricExporter }) => new OTLPMetricExporter({ url: server.url }),
-    );
-    await using exporter = adaptPushMetricExporter(loading, { id: 'otlp', timeoutMs: 5000, clock: systemClock });
+    const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-grpc');
+    await using exporter = adaptPushMetricExporter(new OTLPMetricExporter({ url: server.url }), {
+      id: 'otlp',
+      timeoutMs: 5000,
+      clock: systemClock,
+    });
     expect(await exporter.export({ resourceMetrics: first === undefined ? [] : [first] })).toEqual(outcome);
     expect(server.calls.map(({ message }) => message)).toEqual([
       Buffer.from(ProtobufMetricsSerializer.serializeRequest(first ?? resourceMetrics({}, [])) ?? []),
