@@ -1,3 +1,4 @@
+import { DataPointType } from '@opentelemetry/sdk-metrics';
 import type { MetricData } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import { ALL_METRICS } from '../../receivers/index.ts';
@@ -65,6 +66,12 @@ describe.each([
     expect(keysOf(ALL_METRICS.filter((metric) => seen.has(metric)))).toEqual(keysOf(expected));
   });
 
+  it('emit metrics with the name, unit, description and type of their rows', async () => {
+    const metrics = await emitted(isEnabled);
+    const wrong = metrics.filter((data) => !isDescriptionOf(definitionOf(data.descriptor), data));
+    expect(wrong.map(({ descriptor }) => descriptor)).toEqual([]);
+  });
+
   it('emit only points that their rows describe', async () => {
     const all = await emitted(isEnabled);
     const points = all.flatMap((data) => data.dataPoints.map((point) => ({ row: definitionOf(data.descriptor), ...point })));
@@ -75,6 +82,22 @@ describe.each([
 
 function keysOf(metrics: readonly MetricDefinition[]): readonly string[] {
   return metrics.map(({ group, key }) => `${group}.${key}`);
+}
+
+function isDescriptionOf(row: MetricDefinition | undefined, data: MetricData): boolean {
+  const { descriptor } = data;
+  return (
+    row?.name === descriptor.name &&
+    row.unit === descriptor.unit &&
+    row.description === descriptor.description &&
+    row.instrument === instrumentOf(data)
+  );
+}
+
+function instrumentOf(data: MetricData): MetricDefinition['instrument'] {
+  if (data.dataPointType === DataPointType.GAUGE) return 'gauge';
+  if (data.dataPointType === DataPointType.SUM) return data.isMonotonic ? 'counter' : 'up_down_counter';
+  return 'histogram';
 }
 
 function isDescribed(row: MetricDefinition, attributes: Readonly<Record<string, unknown>>, value: unknown): boolean {

@@ -2,27 +2,35 @@ import { describe, expect, it } from 'vitest';
 import { fixtureCases } from '../../scripts/fixtures/cases.ts';
 import { expectGolden } from '../support/golden.ts';
 import { flatten } from '../support/metrics.ts';
-import { Replay, fixtureDocuments, otlpText, replayFixture } from '../support/replay.ts';
+import { PointText } from '../support/point-text.ts';
+import { PERIOD_MS, Replay, fixtureDocuments, replayFixture } from '../support/replay.ts';
 
 /** Its golden would be 20 MB; counts and sums below say the same. */
 const TOO_LARGE = 'trn1-32-runtimes';
 const cases = fixtureCases().map(({ name }) => name);
 
-describe('whole output after each record', () => {
-  it.each(cases.filter((name) => name !== TOO_LARGE))('%s', async (name) => {
+describe('what receivers make of a recorded host', () => {
+  it.each(cases.filter((name) => name !== TOO_LARGE))('%s: each record leads to the points of its golden', async (name) => {
     const replay = new Replay({ seesProcesses: name !== 'in-container' });
+    const points = new PointText();
     let text = '';
     for (const [index, document] of fixtureDocuments(name).entries()) {
-      text += `// record ${index + 1}\n${otlpText(await replay.feed(document))}\n`;
+      const sampledAtMs = replay.nowMs;
+      text += points.write(`record ${index + 1}`, await replay.feed(document), sampledAtMs);
     }
     expect(replay.failures.map(({ message }) => message)).toEqual([]);
     expectGolden(`receivers/${name}.txt`, text);
   });
 
-  it('with every row that is off by default', async () => {
-    const replay = await replayFixture('trn1-one-runtime', { isEnabled: () => true });
-    expect(replay.failures).toEqual([]);
-    expectGolden('receivers/trn1-one-runtime.everything.txt', `${otlpText(replay.store.collect())}\n`);
+  it('rows that are off by default lead to the points of their golden', async () => {
+    const byDefault = await replayFixture('trn1-one-runtime');
+    const everything = await replayFixture('trn1-one-runtime', { isEnabled: () => true });
+    expect(everything.failures).toEqual([]);
+    const points = new PointText();
+    const lastMs = everything.nowMs - PERIOD_MS;
+    points.write('rows that are on by default', byDefault.store.collect(), lastMs);
+    const text = points.write('what the other rows add', everything.store.collect(), lastMs);
+    expectGolden('receivers/trn1-one-runtime.everything.txt', text);
   });
 
   it('with ECC counts as tallies', async () => {

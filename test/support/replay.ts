@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { JsonMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { RECEIVERS, runtimeResource } from '../../receivers/index.ts';
 import { decodeRecord } from '../../sources/neuron-monitor/decode.ts';
@@ -18,7 +17,8 @@ import { ManualClock } from './manual-clock.ts';
 import { T0_MS, TestStore } from './metrics.ts';
 
 const FIXTURES = resolve(import.meta.dirname, '../fixtures/neuron-monitor');
-const PERIOD_MS = 5000;
+/** Time from one record to the next. */
+export const PERIOD_MS = 5000;
 const PROCESS_START_MS = T0_MS - 3_600_000;
 const BOOT_MS = T0_MS - 86_400_000;
 
@@ -56,6 +56,11 @@ export class Replay {
     });
   }
 
+  /** The time at which the next document is sampled. */
+  get nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
   /** Feeds one document and moves time on; returns what is live afterwards. */
   async feed(document: Readonly<Record<string, unknown>>): Promise<readonly ResourceMetrics[]> {
     const { readings, runtimes, failures } = decodeRecord(document);
@@ -90,28 +95,6 @@ export async function replayFixture(name: string, options: ReplayOptions = {}): 
   const replay = new Replay(options);
   for (const document of fixtureDocuments(name)) await replay.feed(document);
   return replay;
-}
-
-/** OTLP JSON as the SDK's serializer writes it, one data point and one attribute of a resource on each line. */
-export function otlpText(resourceMetrics: readonly ResourceMetrics[]): string {
-  const requests = resourceMetrics.map((metrics): unknown => {
-    const bytes = JsonMetricsSerializer.serializeRequest(metrics);
-    return (JSON.parse(new TextDecoder().decode(bytes)) as { readonly resourceMetrics: readonly unknown[] }).resourceMetrics[0];
-  });
-  return indented(requests, '');
-}
-
-const ONE_LINE_ITEMS: ReadonlySet<string> = new Set(['dataPoints', 'attributes']);
-const ONE_LINE_MEMBERS: ReadonlySet<string> = new Set(['scope']);
-
-function indented(value: unknown, indent: string, name = ''): string {
-  if (typeof value !== 'object' || value === null || ONE_LINE_MEMBERS.has(name)) return JSON.stringify(value);
-  const inner = `${indent}  `;
-  const [open, close] = Array.isArray(value) ? ['[', ']'] : ['{', '}'];
-  const lines = Array.isArray(value)
-    ? value.map((item: unknown) => (ONE_LINE_ITEMS.has(name) ? JSON.stringify(item) : indented(item, inner)))
-    : Object.entries(value).map(([key, member]) => `${JSON.stringify(key)}: ${indented(member, inner, key)}`);
-  return lines.length === 0 ? `${open}${close}` : `${open}\n${lines.map((line) => `${inner}${line}`).join(',\n')}\n${indent}${close}`;
 }
 
 const EVERYTHING: Selection = {
