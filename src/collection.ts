@@ -11,6 +11,9 @@ import type { ReadingBatch } from './source.ts';
 /** Averages and shares of a shorter period mean nothing: neuron-monitor's first record covers 0 to 70 ms. */
 export const SHORTEST_MEANINGFUL_PERIOD_SECONDS = 0.02;
 
+/** A first sample of a stream with a period of up to an hour stays until the second one. */
+const UNKNOWN_PERIOD_LIFETIME_MS = 3_600_000;
+
 export interface CollectionOptions {
   readonly clock: Clock;
   readonly store: SeriesStore;
@@ -62,7 +65,7 @@ export class Collection {
   /** Records one batch as far as its source may serve it now. Returns the groups it recorded. */
   apply(batch: ReadingBatch, authority: Authority): ReadonlySet<MetricGroup> {
     const startedMs = this.#options.clock.monotonicMs();
-    for (const { error, group } of batch.failures) this.#options.telemetry.collectionFailed(error, group);
+    this.#options.telemetry.collectionFailures(batch.failures);
     const readings = batch.readings
       .filter((reading) => this.#isSelected(reading) && authority.serves(reading.group))
       .map((reading) => this.#identified(reading));
@@ -123,7 +126,7 @@ export class Collection {
     }
     if (reading.error !== undefined && reading.error !== '') telemetry.sourceReported(reading.group, reading.error);
     const result = this.#runCycle(receiver, reading, batch);
-    for (const failure of result.failures) telemetry.collectionFailed(failure, reading.group);
+    telemetry.collectionFailures(result.failures);
     if (result.overLimit > 0) telemetry.pointsDropped(reading.group, result.overLimit);
     const total = totals.get(reading.group) ?? { points: 0 };
     total.points += result.points;
@@ -181,6 +184,7 @@ export class Collection {
     const configuredMs = selection.periodsMs.get(reading.group) ?? selection.defaultPeriodMs;
     // Facts have no period: they come with each report, so the report's longest period is theirs.
     const realSeconds = isFact(reading.group) ? longestPeriodSeconds(batch) : (reading.periodSeconds ?? 0);
+    if (isPeriodUnknown(reading.group, batch)) return UNKNOWN_PERIOD_LIFETIME_MS;
     return 1.5 * Math.max(configuredMs, realSeconds * 1000) + 200;
   }
 }
@@ -190,6 +194,11 @@ function longestPeriodSeconds(batch: ReadingBatch): number {
   for (const { group, periodSeconds } of batch.readings)
     if (!isFact(group) && periodSeconds !== undefined) longest = Math.max(longest, periodSeconds);
   return longest;
+}
+
+function isPeriodUnknown(group: MetricGroup, { unknownPeriods }: ReadingBatch): boolean {
+  if (unknownPeriods === undefined) return false;
+  return isFact(group) ? unknownPeriods.size > 0 : unknownPeriods.has(group);
 }
 
 function isFact(group: MetricGroup): group is keyof HostFacts {

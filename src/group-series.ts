@@ -7,6 +7,7 @@ import type { AttributeSchema, AttributesOf, MetricDefinition } from './metric-t
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
 import type { Cycle, CycleResult, CycleTime } from './receiver.ts';
 import type { MetricGroup } from './readings.ts';
+import type { SourceFailure } from './source.ts';
 import { HistogramPoint, MetricSeries, NumberPoint, hrTimeFromMs, msFromHrTime } from './series.ts';
 import type { AttributeValues, SampleTime, Series } from './series.ts';
 
@@ -53,7 +54,8 @@ export class GroupSeries implements Cycle {
   #tallyStart: HrTime = [0, 0];
   #points = 0;
   #overLimit = 0;
-  #failures: AgentError[] = [];
+  /** By message, which names the metric and not the value: a thousand bad points of one metric are one failure. */
+  readonly #failures = new Map<string, SourceFailure>();
 
   constructor(options: GroupSeriesOptions) {
     this.group = options.group;
@@ -80,7 +82,7 @@ export class GroupSeries implements Cycle {
     this.#cycle += 1;
     this.#points = 0;
     this.#overLimit = 0;
-    this.#failures = [];
+    this.#failures.clear();
     // A wall clock that was set back must not send a series back in time.
     this.#sampledBefore = this.#sampled.endTime;
     const sampledAtMs = Math.max(time.sampledAtMs, msFromHrTime(this.#sampledBefore));
@@ -97,7 +99,7 @@ export class GroupSeries implements Cycle {
     counts.sequence += 1;
     this.sequence = counts.sequence;
     this.live = true;
-    return { points: this.#points, failures: this.#failures, overLimit: this.#overLimit };
+    return { points: this.#points, failures: [...this.#failures.values()], overLimit: this.#overLimit };
   }
 
   hide(): void {
@@ -152,7 +154,8 @@ export class GroupSeries implements Cycle {
   }
 
   fail(code: ErrorCode, message: string): void {
-    this.#failures.push(new AgentError(code, this.group, message));
+    const { error = new AgentError(code, this.group, message), count = 0 } = this.#failures.get(message) ?? {};
+    this.#failures.set(message, { error, group: this.group, count: count + 1 });
   }
 
   /** The series of the metric when it may have this value. */

@@ -1,7 +1,8 @@
-import type { AgentError, ErrorCode } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
 import type { AttributeSchema, AttributesOf, MetricDefinition, MetricTable } from './metric-table.ts';
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
 import type { GroupReading, HostFacts, MetricGroup } from './readings.ts';
+import type { SourceFailure } from './source.ts';
 
 /**
  * Takes the points of one reading. Values are in the source's unit: the row's scale is applied here.
@@ -44,7 +45,7 @@ export interface Cycle extends Recorder {
 /** What one cycle left in the store. */
 export interface CycleResult {
   readonly points: number;
-  readonly failures: readonly AgentError[];
+  readonly failures: readonly SourceFailure[];
   /** Points refused because the store was full. */
   readonly overLimit: number;
 }

@@ -7,7 +7,7 @@ import type { MetricGroup } from './readings.ts';
 import { SelfInstruments } from './self-instruments.ts';
 import type { Observation } from './self-instruments.ts';
 import type { GaugeKey } from './self-metrics.ts';
-import type { SourceId } from './source.ts';
+import type { SourceFailure, SourceId } from './source.ts';
 
 /** What the last cycle of a group was like. */
 interface GroupState {
@@ -20,6 +20,8 @@ interface GroupState {
 }
 
 const REMEMBERED_TROUBLES = 8;
+/** One record can fail in 65 ways of one group and code. */
+const REMEMBERED_FAILURES = 128;
 
 /** One function for each internal event: it logs and it counts. Repeating trouble logs when it changes, and counts always. */
 export class SelfTelemetry {
@@ -78,10 +80,22 @@ export class SelfTelemetry {
   }
 
   collectionFailed(error: AgentError, group?: MetricGroup): void {
-    this.instruments.count('collectionErrors', { 'neuron.group': group ?? 'unknown', 'error.type': error.code });
-    this.#logChange(`${group ?? ''}/${error.code}`, error.message, (fields) =>
-      this.#logger.warn({ ...fields, group, err: error }, 'collection failed in part'),
-    );
+    this.collectionFailures([group === undefined ? { error } : { error, group }]);
+  }
+
+  /**
+   * Failures of one collection. Each is counted; those of one group and code are one log line, and only when one of them is new. Texts
+   * that differ in numbers only (a pid, an index) are the same failure.
+   */
+  collectionFailures(failures: readonly SourceFailure[]): void {
+    for (const [key, alike] of failuresByGroupAndCode(failures)) {
+      const values = alike.reduce((sum, { count = 1 }) => sum + count, 0);
+      const { error, group } = this.#firstNew(key, alike) ?? {};
+      const code = alike[0]?.error.code;
+      this.instruments.count('collectionErrors', { 'neuron.group': alike[0]?.group ?? 'unknown', 'error.type': code ?? '' }, values);
+      if (error === undefined) continue;
+      this.#logger.warn({ group, err: error, ...(values === 1 ? {} : { failures: values }) }, 'collection failed in part');
+    }
   }
 
   /** neuron-monitor's own `error` text of a group or of a runtime. */
@@ -170,6 +184,19 @@ export class SelfTelemetry {
     return active;
   }
 
+  /** The first failure whose text was not seen lately; all texts are remembered. */
+  #firstNew(key: string, failures: readonly SourceFailure[]): SourceFailure | undefined {
+    const known = new Set(this.#lastTrouble.get(key));
+    const isNew = failures.filter(({ error }) => {
+      const text = comparable(error.message);
+      const isKnown = known.delete(text);
+      known.add(text);
+      return !isKnown;
+    });
+    this.#lastTrouble.set(key, [...known].slice(-REMEMBERED_FAILURES));
+    return isNew[0];
+  }
+
   /** Logs what was not among the last few texts of this key: two faults that take turns are two lines, not two lines a cycle. */
   #logChange(key: string, text: string, log: (fields: LogFields) => void): void {
     const known = this.#lastTrouble.get(key) ?? [];
@@ -201,4 +228,20 @@ export class SelfTelemetry {
       if (observed !== undefined) yield [observed, { 'neuron.group': group }];
     }
   }
+}
+
+function failuresByGroupAndCode(failures: readonly SourceFailure[]): ReadonlyMap<string, readonly SourceFailure[]> {
+  const alike = new Map<string, SourceFailure[]>();
+  for (const failure of failures) {
+    const key = `${failure.group ?? ''}/${failure.error.code}`;
+    const others = alike.get(key);
+    if (others === undefined) alike.set(key, [failure]);
+    else others.push(failure);
+  }
+  return alike;
+}
+
+/** A message without what changes from cycle to cycle. */
+function comparable(message: string): string {
+  return message.replaceAll(/\d+/g, '#');
 }

@@ -21,12 +21,16 @@ export interface ReadingBatch {
   /** One bad device costs one device: what could not be read, next to what could. */
   readonly failures: readonly SourceFailure[];
   readonly line?: StreamLine;
+  /** Groups whose period this source cannot know yet: their points do not run out before it can be known. */
+  readonly unknownPeriods?: ReadonlySet<MetricGroup>;
 }
 
 export interface SourceFailure {
   readonly error: AgentError;
   /** The group that lost data, when it is known. */
   readonly group?: MetricGroup;
+  /** Values that were lost in this way; 1 when absent. */
+  readonly count?: number;
 }
 
 /** A source that is asked: the scheduler calls `read` when groups are due. Must never throw for bad data. */

@@ -58,7 +58,7 @@ export class ChildSource implements StreamSource {
   /** Resolves at once; the result of the start reaches the sink as a state. */
   start(sink: StreamSink): Promise<void> {
     const { host, logger } = this.#options;
-    this.#feed = new RecordFeed({ host, logger, sink, signal: this.#stop.signal });
+    this.#feed = new RecordFeed({ host, logger, sink, signal: this.#stop.signal, periodsAreConfigured: true });
     this.#done = this.#superviseChildren(this.#feed);
     return Promise.resolve();
   }

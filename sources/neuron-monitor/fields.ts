@@ -13,31 +13,44 @@ export const INDEX_KEY = /^(?:0|[1-9]\d{0,5})$/;
 
 /** Texts are names, tags and errors. neuron-monitor cuts names at 255 characters. */
 const MAX_TEXT_LENGTH = 4096;
-/** Failures kept of one record; the rest is summed up in one more. */
+/** Different failures kept of one record; the others are counted together in one more. */
 const MAX_FAILURES = 64;
-const MAX_PLACE_LENGTH = 200;
+const MAX_PATH_LENGTH = 200;
 
-/** What one record could not give: one failure for each refused field, capped. */
+interface Refusal {
+  /** JSON path of the first field of this kind. */
+  readonly path: string;
+  readonly expected: string;
+  readonly group: MetricGroup | undefined;
+  count: number;
+}
+
+/** `Refusals` counts the fields of one record that were refused: those whose paths differ in indexes only are one failure. */
 export class Refusals {
-  readonly #failures: SourceFailure[] = [];
-  #more = 0;
+  readonly #refusals = new Map<string, Refusal>();
+  #others = 0;
 
-  add(place: string, expected: string, group: MetricGroup | undefined): void {
-    if (this.#failures.length === MAX_FAILURES) {
-      this.#more += 1;
-      return;
-    }
-    this.#failures.push(failure(`${place.slice(0, MAX_PLACE_LENGTH)}: ${expected} expected`, group));
+  add(path: string, expected: string, group: MetricGroup | undefined): void {
+    const shown = path.slice(0, MAX_PATH_LENGTH);
+    const key = `${group ?? ''} ${shown.replaceAll(/\d+/g, '#')} ${expected}`;
+    const known = this.#refusals.get(key);
+    if (known !== undefined) known.count += 1;
+    else if (this.#refusals.size === MAX_FAILURES) this.#others += 1;
+    else this.#refusals.set(key, { path: shown, expected, group, count: 1 });
   }
 
   list(): readonly SourceFailure[] {
-    return this.#more === 0 ? this.#failures : [...this.#failures, failure('more fields than can be listed were refused', undefined)];
+    const failures = [...this.#refusals.values()].map(({ path, expected, group, count }) =>
+      failure(`${path}: ${expected} expected`, { group, count }),
+    );
+    if (this.#others > 0) failures.push(failure('more fields than can be listed were refused', { group: undefined, count: this.#others }));
+    return failures;
   }
 }
 
-function failure(message: string, group: MetricGroup | undefined): SourceFailure {
+function failure(message: string, { group, count }: { readonly group: MetricGroup | undefined; readonly count: number }): SourceFailure {
   const error = new AgentError('source_malformed', 'neuron-monitor', message);
-  return group === undefined ? { error } : { error, group };
+  return { error, ...(group === undefined ? {} : { group }), ...(count === 1 ? {} : { count }) };
 }
 
 /**
@@ -158,7 +171,7 @@ export class FieldReader {
 
   /** Counts a failure at a member of this object. */
   refuse(name: string, expected: string, group?: MetricGroup): undefined {
-    this.#refusals.add(`${this.#place()}.${name}`, expected, group ?? this.#group);
+    this.#refusals.add(`${this.#path()}.${name}`, expected, group ?? this.#group);
   }
 
   #isAbsent(name: string): boolean {
@@ -170,8 +183,8 @@ export class FieldReader {
     return new FieldReader(object, this.#refusals, { above: this, step, ...(group === undefined ? {} : { group }) });
   }
 
-  #place(): string {
-    return this.#above === undefined ? this.#step : this.#above.#place() + this.#step;
+  #path(): string {
+    return this.#above === undefined ? this.#step : this.#above.#path() + this.#step;
   }
 }
 

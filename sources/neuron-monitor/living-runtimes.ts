@@ -79,9 +79,12 @@ export class StreamPeriods {
     }
   }
 
-  /** False while a group was read, but its period cannot be known yet. */
-  isKnown(group: MetricGroup): boolean {
-    return this.#periodsMs.has(group) || !this.#seen.has(group);
+  /** Groups with a period that was read, but cannot be known yet. */
+  unknownAmong(readings: readonly AnyGroupReading[]): ReadonlySet<MetricGroup> {
+    const groups = readings.flatMap(({ group, periodSeconds }) =>
+      periodSeconds === undefined || this.#periodsMs.has(group) ? [] : [group],
+    );
+    return new Set(groups);
   }
 
   get groups(): ReadonlySet<MetricGroup> {

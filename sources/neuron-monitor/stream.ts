@@ -13,6 +13,8 @@ import { LineSplitter, MAX_LINE_BYTES } from './lines.ts';
 import type { LineEvent } from './lines.ts';
 import { LivingRuntimes, StreamPeriods } from './living-runtimes.ts';
 
+const NO_GROUPS: ReadonlySet<MetricGroup> = new Set();
+
 export interface FeedOptions {
   readonly host: Host;
   readonly logger: Logger;
@@ -21,6 +23,8 @@ export interface FeedOptions {
   readonly signal: AbortSignal;
   /** Called with each record before it is handed over, for replay at the recorded pace. */
   readonly beforeRecord?: (record: DecodedRecord) => Promise<void>;
+  /** The configuration of the agent is the writer's own: a period is known before its second reading. */
+  readonly periodsAreConfigured?: boolean;
   /** Monotonic time of the record; the host's clock unless a replay keeps its own. */
   readonly recordTimeMs?: () => number;
 }
@@ -129,6 +133,7 @@ export class RecordFeed {
     this.#periods.learn(record.readings);
     const atMs = this.#options.recordTimeMs?.() ?? nowMs;
     const runtimes = record.runtimes && this.#living.update(record.runtimes, record.readings, { atMs, periods: this.#periods });
+    const unknownPeriods = this.#options.periodsAreConfigured === true ? NO_GROUPS : this.#periods.unknownAmong(record.readings);
     const batch: ReadingBatch = {
       source: 'neuron-monitor',
       sampledAtMs: host.clock.nowMs(),
@@ -136,6 +141,7 @@ export class RecordFeed {
       failures: record.failures,
       line: { bytes, document },
       ...(runtimes === undefined ? {} : { runtimes }),
+      ...(unknownPeriods.size === 0 ? {} : { unknownPeriods }),
     };
     if (!this.#live) this.tell({ state: 'live' });
     this.#live = true;

@@ -5,15 +5,15 @@ import { silentLogger } from '../../src/log.ts';
 import type { Receiver } from '../../src/receiver.ts';
 import type { AnyGroupReading, MetricGroup } from '../../src/readings.ts';
 import { SelfTelemetry } from '../../src/self-telemetry.ts';
-import type { ReadingBatch } from '../../src/source.ts';
+import type { ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { TEST_METRICS, flatten, testStore } from '../support/metrics.ts';
 
 class FailureLog extends SelfTelemetry {
-  readonly failures: { readonly error: AgentError; readonly group: MetricGroup | undefined }[] = [];
+  readonly failures: SourceFailure[] = [];
 
-  override collectionFailed(error: AgentError, group?: MetricGroup): void {
-    this.failures.push({ error, group });
+  override collectionFailures(failures: readonly SourceFailure[]): void {
+    this.failures.push(...failures);
   }
 }
 

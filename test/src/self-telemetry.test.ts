@@ -74,6 +74,32 @@ describe('SelfTelemetry', () => {
     expect(log).toHaveLength(2);
   });
 
+  it.each([
+    ['1,024 bad items of one kind', (index: number) => `$.runtimes[${index}].pid: whole number expected`],
+    ['1,024 different pids', (index: number) => `process ${index * 7919} has no start time`],
+    ['64 different fields', (index: number) => `$.${'abcdefgh'[index & 7]}${'ijklmnop'[(index >> 3) & 7]}: finite number expected`],
+  ])('logs %s once, and not again while they stay the same', async (_name, text) => {
+    const { telemetry, log, values } = setUp();
+    const failures = Array.from({ length: 1024 }, (_, index) => {
+      const error = new AgentError('source_malformed', 'neuron-monitor', text(index));
+      return { error, group: 'memory_info' as const };
+    });
+    for (let cycle = 0; cycle < 5; cycle += 1) telemetry.collectionFailures(failures);
+    expect(log).toHaveLength(1);
+    expect(log[0]).toContain('failures=1024');
+    expect(await values('neuron.collection.errors')).toEqual([[{ 'neuron.group': 'memory_info', 'error.type': 'source_malformed' }, 5120]]);
+  });
+
+  it('counts a failure as often as it says and logs a new one among known ones', async () => {
+    const { telemetry, log, values } = setUp();
+    const known = { error: new AgentError('source_malformed', 'x', 'known'), count: 7 };
+    telemetry.collectionFailures([known]);
+    telemetry.collectionFailures([known, { error: new AgentError('source_malformed', 'x', 'new') }]);
+    expect(log).toHaveLength(2);
+    expect(log[1]).toContain('source_malformed: new');
+    expect(await values('neuron.collection.errors')).toEqual([[{ 'neuron.group': 'unknown', 'error.type': 'source_malformed' }, 15]]);
+  });
+
   it('shows a growing sample age, and zero points and no active source, for a group that expired', async () => {
     const { telemetry, clock, values } = setUp();
     telemetry.groupCollected('memory_info', COLLECTED);

@@ -161,7 +161,7 @@ describe('SeriesStore', () => {
       recorder.add(executions, bad, { outcome: 'bad' });
       recorder.add(executions, 1, { outcome: 'good' });
     });
-    expect(result.failures.map(({ code }) => code)).toEqual(['source_malformed']);
+    expect(result.failures.map(({ error }) => error.code)).toEqual(['source_malformed']);
     expect(flatten(store.collect()).map(({ attributes }) => attributes['outcome'])).toEqual(['good']);
   });
 
@@ -171,7 +171,7 @@ describe('SeriesStore', () => {
       recorder.set(memory, 1, { core: 0 });
       recorder.set(memory, 2, { core: 0 });
     });
-    expect(result.failures.map(({ code }) => code)).toEqual(['internal']);
+    expect(result.failures.map(({ error }) => error.code)).toEqual(['internal']);
     expect(flatten(store.collect()).map(({ value }) => value)).toEqual([1]);
   });
 

@@ -42,7 +42,11 @@ export class GroupTest<G extends MetricGroup> {
       receiver.receive({ group: this.#group, ...reading }, recorder, { ...this.#context, ...context }),
     );
     const collected = this.#store.collect({ legacy: true });
-    return { points: flatten(collected), failures, resource: { ...collected[0]?.resource.attributes } };
+    return {
+      points: flatten(collected),
+      failures: failures.flatMap(({ error, count = 1 }) => Array.from({ length: count }, () => error)),
+      resource: { ...collected[0]?.resource.attributes },
+    };
   }
 }
 

@@ -12,7 +12,7 @@ import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../src/readings.ts';
 import type { MetricGroup, RuntimeRef } from '../../src/readings.ts';
 import type { Selection } from '../../src/selection.ts';
 import { SelfTelemetry } from '../../src/self-telemetry.ts';
-import type { ReadingBatch } from '../../src/source.ts';
+import type { ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { ManualClock } from './manual-clock.ts';
 import { T0_MS, TestStore } from './metrics.ts';
 
@@ -116,8 +116,8 @@ class FailureLog extends SelfTelemetry {
     this.#failures = failures;
   }
 
-  override collectionFailed(error: AgentError, group?: MetricGroup): void {
-    this.#failures.push(error);
-    super.collectionFailed(error, group);
+  override collectionFailures(failures: readonly SourceFailure[]): void {
+    this.#failures.push(...failures.map(({ error }) => error));
+    super.collectionFailures(failures);
   }
 }

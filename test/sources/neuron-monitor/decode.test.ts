@@ -258,7 +258,8 @@ describe('processes', () => {
     const entries = Array.from({ length: 3000 }, (_, pid) => ({ pid, neuron_runtime_tag: 't' }));
     const record = decode(JSON.stringify({ neuron_runtime_data: entries }));
     expect(record.runtimes).toHaveLength(1024);
-    expect(record.failures).toHaveLength(65);
+    expect(messages(record)).toHaveLength(1);
+    expect(record.failures[0]?.count).toBe(entries.length - 1024);
   });
 });
 
@@ -352,11 +353,19 @@ describe('what is wrong is refused alone, with its path', () => {
     expect(record.failures).toHaveLength(3);
   });
 
-  it('lists a bounded number of failures', () => {
+  it('counts the fields of one kind together', () => {
     const usage = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [index, 'x']));
     const record = decode(JSON.stringify({ system_data: { vcpu_usage: { usage_data: usage } } }));
+    expect(record.failures.map(({ count }) => count)).toEqual([5000]);
+  });
+
+  it('lists a bounded number of failures and counts the others', () => {
+    const words = Array.from({ length: 500 }, (_, index) => String.fromCodePoint(0x4e00 + index));
+    const usage = Object.fromEntries(words.map((word) => [word, 'x']));
+    const record = decode(JSON.stringify({ system_data: { vcpu_usage: { average_usage: usage } } }));
     expect(record.failures).toHaveLength(65);
     expect(record.failures.at(-1)?.error.message).toBe('more fields than can be listed were refused');
+    expect(record.failures.at(-1)?.count).toBe(436);
   });
 });
 
@@ -410,6 +419,16 @@ describe('limits of one line', () => {
     ['empty objects', `[${'{},'.repeat(600_000)}{}]`, 'line holds more than 500000 values'],
     ['empty lists in an unknown member', `{"system_data":null,"x":[${'[],'.repeat(600_000)}[]]}`, 'line holds more than 500000 values'],
     ['numbers', `{"system_data":null,"x":[${'1,'.repeat(600_000)}1]}`, 'line holds more than 500000 values'],
+    [
+      'objects with a key of their own each',
+      `{"system_data":null,"x":[${Array.from({ length: 100_000 }, (_, key) => `{"k${key}":1}`).join(',')}]}`,
+      'line holds more than 20000 different keys',
+    ],
+    [
+      'an object with many keys and spaces before the colons',
+      `{"system_data":null,"x":{${Array.from({ length: 100_000 }, (_, key) => `"k${key}"  : 1`).join(',')}}}`,
+      'line holds more than 20000 different keys',
+    ],
   ])('refuse %s before they are parsed', (_name, text, message) => {
     const parsed = parseLine(Buffer.from(text));
     expect(parsed.outcome === 'malformed' && parsed.error.message).toBe(message);
