@@ -13,6 +13,7 @@ import type { MetricGroup } from './readings.ts';
 import { Scheduler } from './scheduler.ts';
 import { groupsByPeriod } from './selection.ts';
 import type { Selection } from './selection.ts';
+import { SELF_SCOPE } from './self-metrics.ts';
 import type { SelfTelemetry } from './self-telemetry.ts';
 import type { SeriesStore } from './series-store.ts';
 import { SourceLadder } from './source-ladder.ts';
@@ -78,7 +79,7 @@ export class Agent {
     this.#readers = this.#createReaders();
     this.#pullReader = new PullReader(options.store, { legacy: options.legacySnapshots });
     this.#provider = new MeterProvider({ readers: [...this.#readers, this.#pullReader] });
-    options.telemetry.register(this.#provider.getMeter('neuron-otel', options.version));
+    options.telemetry.register(this.#provider.getMeter(SELF_SCOPE, options.version));
   }
 
   /** Resolves when no more data can come: the stream ended and its last data were handed on. */

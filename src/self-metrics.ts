@@ -1,3 +1,6 @@
+/** Instrumentation scope of the agent's own metrics. */
+export const SELF_SCOPE = 'neuron-otel';
+
 /** The agent's own metrics: ordinary instruments, a few dozen series, no label a workload can choose. */
 export const SELF_METRICS = {
   collectionDuration: {

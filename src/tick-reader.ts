@@ -1,8 +1,10 @@
-import { MetricReader } from '@opentelemetry/sdk-metrics';
-import type { CollectionResult, MetricProducer, ResourceMetrics } from '@opentelemetry/sdk-metrics';
+import type { HrTime } from '@opentelemetry/api';
+import { DataPointType, MetricReader } from '@opentelemetry/sdk-metrics';
+import type { CollectionResult, MetricProducer, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
 import { AgentError } from './errors.ts';
 import type { ExportOutcome, PushExporter } from './exporter.ts';
 import type { MetricGroup } from './readings.ts';
+import { SELF_SCOPE } from './self-metrics.ts';
 import type { SeriesSelection, SeriesStore } from './series-store.ts';
 
 /** What a reader tells the agent about its work. */
@@ -59,6 +61,7 @@ export class TickReader extends MetricReader {
   readonly #producer: StoreProducer;
   #busy: Promise<void> | undefined;
   #isWaiting = false;
+  #selfTime: HrTime = [0, 0];
 
   constructor(options: TickReaderOptions) {
     const producer = new StoreProducer(options.store, { groups: options.groups });
@@ -119,7 +122,24 @@ export class TickReader extends MetricReader {
     const runtimes = this.#producer.collectRuntimes();
     this.#producer.after = sequence;
     if (host.scopeMetrics.length === 0) return runtimes;
-    return [{ resource: this.#options.store.hostResource, scopeMetrics: host.scopeMetrics }, ...runtimes];
+    return [{ resource: this.#options.store.hostResource, scopeMetrics: this.#atSampleTime(host.scopeMetrics) }, ...runtimes];
+  }
+
+  /**
+   * The SDK stamps the agent's own metrics with the time of the collection, which is later than every sample. They get the time of the
+   * newest sample instead, so that the samples which the next request has of the same resource are not older; but no series gets a time
+   * twice, or one before its start.
+   */
+  #atSampleTime(scopeMetrics: readonly ScopeMetrics[]): ScopeMetrics[] {
+    const own = scopeMetrics.filter(({ scope }) => scope.name === SELF_SCOPE);
+    const newest = newestTime(scopeMetrics.filter((one) => !own.includes(one)));
+    const collected = newestTime(own);
+    if (newest === undefined || !isLater(newest, this.#selfTime) || own.some((one) => startsAfter(one, newest))) {
+      this.#selfTime = collected ?? this.#selfTime;
+      return [...scopeMetrics];
+    }
+    this.#selfTime = newest;
+    return scopeMetrics.map((one) => (own.includes(one) ? atTime(one, newest) : one));
   }
 }
 
@@ -155,6 +175,33 @@ export function countPoints(resourceMetrics: readonly ResourceMetrics[]): number
   for (const { scopeMetrics } of resourceMetrics)
     for (const { metrics } of scopeMetrics) for (const metric of metrics) points += metric.dataPoints.length;
   return points;
+}
+
+/** Points of one scope share their time, so the first one of each metric is enough. */
+function newestTime(scopeMetrics: readonly ScopeMetrics[]): HrTime | undefined {
+  let newest: HrTime | undefined;
+  for (const { metrics } of scopeMetrics) {
+    const time = metrics[0]?.dataPoints[0]?.endTime;
+    if (time !== undefined && (newest === undefined || isLater(time, newest))) newest = time;
+  }
+  return newest;
+}
+
+function startsAfter({ metrics }: ScopeMetrics, time: HrTime): boolean {
+  return metrics.some(({ dataPoints }) => dataPoints.some(({ startTime }) => isLater(startTime, time)));
+}
+
+/** The agent's own instruments are counters and gauges. */
+function atTime({ scope, metrics }: ScopeMetrics, time: HrTime): ScopeMetrics {
+  const moved = metrics.map((metric) => {
+    if (metric.dataPointType !== DataPointType.GAUGE && metric.dataPointType !== DataPointType.SUM) return metric;
+    return { ...metric, dataPoints: metric.dataPoints.map((point) => ({ ...point, endTime: time })) };
+  });
+  return { scope, metrics: moved };
+}
+
+function isLater(a: HrTime, b: HrTime): boolean {
+  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]);
 }
 
 async function exportSafely(exporter: PushExporter, resourceMetrics: readonly ResourceMetrics[]): Promise<ExportOutcome> {

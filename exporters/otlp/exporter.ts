@@ -8,6 +8,7 @@ import { compressBody } from './compression.ts';
 import { DeltaConverter } from './delta.ts';
 import { ExplicitHistograms } from './explicit.ts';
 import type { OtlpBatchOptions, OtlpOptions } from './options.ts';
+import { OrderedTimes } from './ordered-times.ts';
 import type { RequestQueue } from './queue.ts';
 import type { EncodedRequest, RequestEncoder } from './requests.ts';
 import type { Sender } from './sender.ts';
@@ -36,6 +37,7 @@ export class OtlpPushExporter implements OtlpExporter {
   readonly kind = 'push';
   readonly id: string;
   readonly #options: OtlpExporterOptions;
+  readonly #times = new OrderedTimes();
   readonly #explicit: ExplicitHistograms | undefined;
   readonly #delta: DeltaConverter | undefined;
   /** Compression runs in other threads; this promise keeps the order. */
@@ -92,7 +94,8 @@ export class OtlpPushExporter implements OtlpExporter {
   }
 
   #convert(resourceMetrics: readonly ResourceMetrics[]): readonly ResourceMetrics[] {
-    const explicit = this.#explicit?.convert(resourceMetrics) ?? resourceMetrics;
+    const ordered = this.#times.convert(resourceMetrics);
+    const explicit = this.#explicit?.convert(ordered) ?? ordered;
     return this.#delta?.convert(explicit) ?? explicit;
   }
 

@@ -3,8 +3,9 @@ import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import type { ExportOutcome, PushExporter } from '../../src/exporter.ts';
 import type { MetricGroup } from '../../src/readings.ts';
+import { SELF_SCOPE } from '../../src/self-metrics.ts';
 import { PullReader, TickReader, countPoints } from '../../src/tick-reader.ts';
-import { TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
+import { T0_MS, TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
 import type { FlatPoint } from '../support/metrics.ts';
 
 class SinkExporter implements PushExporter {
@@ -180,5 +181,30 @@ describe('PullReader', () => {
     record(1);
     store.expire(60_000);
     expect(flatten(await pull.snapshot({ selfMetrics: true }))).toEqual([]);
+  });
+});
+
+describe("the times of the agent's own metrics", () => {
+  /** Ticks once for each sample (seconds relative to now) and returns the times of the agent's own counter, in the same unit. */
+  async function selfTimes(samples: readonly number[]): Promise<readonly number[]> {
+    const nowSecond = (Date.now() - T0_MS) / 1000;
+    const { exporter, reader, store, provider } = setUp({ selfMetrics: true });
+    const counter = provider.getMeter(SELF_SCOPE).createObservableGauge('self');
+    counter.addCallback((result) => result.observe(1));
+    for (const second of samples) {
+      store.apply(cycle(nowSecond + second), (recorder) => recorder.set(TEST_METRICS.utilization, second, { core: 0 }));
+      await reader.tick();
+    }
+    return exporter.batches.map((batch) => (batch.find(({ metric }) => metric === 'self')?.endSecond ?? Number.NaN) - nowSecond);
+  }
+
+  it('are those of the newest sample', async () => {
+    const [, second] = await selfTimes([-5, 30]);
+    expect(second).toBeCloseTo(30, 3);
+  });
+
+  it('are never before the start of the series', async () => {
+    const [first] = await selfTimes([-5]);
+    expect(first).toBeGreaterThanOrEqual(-0.001);
   });
 });
