@@ -10,8 +10,9 @@ export interface PodAttributes {
 }
 
 /**
- * The pod that holds every one of these cores. Undefined when nothing can be said: no placements known, or no core in use.
- * Empty when the answer is not one pod: a core nobody holds, or cores of several pods.
+ * Returns the pod that holds every one of these cores. Undefined when the placements do not answer: none is known, no core is in use, or a
+ * core is missing from them; a living process then keeps the pod it had, since a process does not move between pods. Empty when the
+ * placements contradict each other: cores of several pods.
  */
 export function podOfCores(cores: Iterable<number>, facts: HostFacts): PodAttributes | undefined {
   const placements = facts.neuron_k8s_info;
@@ -20,14 +21,15 @@ export function podOfCores(cores: Iterable<number>, facts: HostFacts): PodAttrib
   const containers = new Set<string>();
   for (const core of cores) {
     const placement = placementOf(core, placements, facts);
-    if (placement === undefined || (pod !== undefined && !isSamePod(pod, placement))) return {};
+    if (placement === undefined) return undefined;
+    if (pod !== undefined && !isSamePod(pod, placement)) return {};
     pod = placement;
     for (const name of placement.container_names) containers.add(name);
   }
   return pod === undefined ? undefined : podAttributes(pod, containers);
 }
 
-/** Adds the pod to the resource of a process that uses these cores; says nothing while the process uses none. */
+/** Adds the pod to the resource of a process that uses these cores; leaves the resource as it is while the placements do not answer. */
 export function contributePod(recorder: Recorder, usedCores: Iterable<number>, facts: HostFacts): void {
   const pod = podOfCores(usedCores, facts);
   if (pod !== undefined) recorder.resource({ ...pod });

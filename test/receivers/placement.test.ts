@@ -26,14 +26,14 @@ describe('the pod of a set of cores', () => {
     const known = facts({ neurondevices_k8s_info: { '1': pod('a') }, neuroncores_k8s_info: { '3': pod('b') } });
     expect(podOfCores([2], known)).toEqual(A);
     expect(podOfCores([3], known)).toEqual({ ...A, 'k8s.pod.name': 'b' });
-    expect(podOfCores([2], { neuron_k8s_info: { neurondevices_k8s_info: { '1': pod('a') } } })).toEqual({});
+    expect(podOfCores([2], { neuron_k8s_info: { neurondevices_k8s_info: { '1': pod('a') } } })).toBeUndefined();
   });
 
-  it('is no pod where the cores disagree or nobody holds one', () => {
+  it('is no pod where the cores disagree, and unknown where no pod holds one of them', () => {
     const known = facts({ neuroncores_k8s_info: { '0': pod('a'), '1': pod('b'), '2': pod('a', ['main'], 'other') } });
     expect(podOfCores([0, 1], known)).toEqual({});
     expect(podOfCores([0, 2], known)).toEqual({});
-    expect(podOfCores([0, 7], known)).toEqual({});
+    expect(podOfCores([0, 7], known)).toBeUndefined();
   });
 
   it('names a container only where every core agrees on one', () => {
@@ -64,6 +64,18 @@ describe('the resource of a process', () => {
     expect(counters.receive(using(30, 0)).resource).toMatchObject(A);
     expect(counters.receive(using(0, 0)).resource).toMatchObject(A);
     expect(counters.receive(using(30, 5)).resource).not.toHaveProperty('k8s.pod.name');
+  });
+
+  it.each([
+    ['one core is missing', facts({ neuroncores_k8s_info: { '1': pod('b') } })],
+    ['no pod holds anything', facts({ neuroncores_k8s_info: {} })],
+    ['there are no placements at all', {}],
+    ['the core has moved to the map of devices, which names no pod for it', facts({ neurondevices_k8s_info: { '5': pod('b') } })],
+  ])('keeps the pod of a living process through a reading in which %s', (_name, later) => {
+    const counters = new GroupTest('neuroncore_counters', { context: { ...known, ratesAreMeaningful: true, eccCounts: 'cumulative' } });
+    counters.receive(using(30, 0));
+    expect(counters.receive(using(30, 0), { facts: later }).resource).toMatchObject(A);
+    expect(counters.receive(using(30, 0)).resource).toMatchObject(A);
   });
 
   it('names it from memory in use as well', () => {
