@@ -8,6 +8,7 @@ export const PEER_NAMES = [
   'collector',
   'prometheus',
   'promtool',
+  'prometheus-3',
   'prometheus-parser',
   'exporter-toolkit',
   'node-exporter',
@@ -48,16 +49,24 @@ const FAKETIME = { package: 'libfaketime', library: 'faketime/libfaketimeMT.so.1
 interface GoProgram {
   /** Module below `test/e2e/`. */
   readonly folder: string;
-  /** Package in the module. */
+  /** Package in the module, or one that the module requires. */
   readonly program: string;
+  readonly tags?: string;
   /** Name in `.peers/`. */
   readonly binary: string;
 }
 
 const GO_PROGRAMS = {
   collector: { folder: 'collector', program: '.', binary: 'otelcol' },
-  'prometheus-parser': { folder: 'prometheus-peers', program: 'parser', binary: 'prometheus-parser' },
-  'exporter-toolkit': { folder: 'prometheus-peers', program: 'toolkit', binary: 'exporter-toolkit' },
+  'prometheus-parser': { folder: 'prometheus-peers', program: './parser', binary: 'prometheus-parser' },
+  'exporter-toolkit': { folder: 'prometheus-peers', program: './toolkit', binary: 'exporter-toolkit' },
+  // Debian's Prometheus 2 has no OTLP receiver of this kind. Service discoveries are left out: tests have static targets.
+  'prometheus-3': {
+    folder: 'prometheus-3',
+    program: 'github.com/prometheus/prometheus/cmd/prometheus',
+    binary: 'prometheus-3',
+    tags: 'remove_all_sd,netgo',
+  },
 } as const satisfies Readonly<Record<string, GoProgram>>;
 
 /**
@@ -95,6 +104,7 @@ function preparePeer(name: PeerName, log: (line: string) => void): string {
     case 'collector':
     case 'prometheus-parser':
     case 'exporter-toolkit':
+    case 'prometheus-3':
       return goProgram(GO_PROGRAMS[name], log);
     case 'python':
       return pythonEnvironment(log);
@@ -115,6 +125,7 @@ function remedyFor(name: PeerName): string {
     case 'collector':
     case 'prometheus-parser':
     case 'exporter-toolkit':
+    case 'prometheus-3':
       return 'install Go 1.26 or newer; its module proxy must be reachable';
     case 'python':
       return 'install Python 3.9 or newer with venv and pip (Debian: apt-get install python3-venv)';
@@ -131,14 +142,16 @@ function remedyFor(name: PeerName): string {
 }
 
 /** Built from `test/e2e/`, again when the sources change. */
-function goProgram({ folder, program, binary }: GoProgram, log: (line: string) => void): string {
+function goProgram({ folder, program, binary, tags }: GoProgram, log: (line: string) => void): string {
   const source = join(root, 'test/e2e', folder);
   const path = join(peersFolder, binary);
   const hash = createHash('sha256');
-  for (const file of ['go.mod', 'go.sum', join(program, 'main.go')]) hash.update(readFileSync(join(source, file)));
+  const main = join(source, program, 'main.go');
+  for (const file of [join(source, 'go.mod'), join(source, 'go.sum'), ...(existsSync(main) ? [main] : [])]) hash.update(readFileSync(file));
   return onceFor(path, hash.digest('hex'), () => {
-    log(`building ${binary} (a minute or two)`);
-    run('go', ['build', '-mod=readonly', '-trimpath', '-o', path, `./${program}`], { cwd: source, env: { CGO_ENABLED: '0' } });
+    log(`building ${binary} (some minutes)`);
+    const args = ['build', '-mod=readonly', '-trimpath', ...(tags === undefined ? [] : ['-tags', tags]), '-o', path, program];
+    run('go', args, { cwd: source, env: { CGO_ENABLED: '0' } });
   });
 }
 
