@@ -18,12 +18,13 @@ const FAMILIES = {
   trn2: { instanceType: 'trn2.48xlarge', devices: [0, 12] },
 } as const satisfies Readonly<Record<string, { readonly instanceType: VirtualInstanceType; readonly devices: readonly number[] }>>;
 
+/** Each release with the families that show what is new in it; a family that would show it a second time is left out. */
 const GENERATIONS: readonly (readonly [driver: string, families: readonly (keyof typeof FAMILIES)[]])[] = [
-  ['2.10.11.0', ['inf1', 'inf2', 'trn1']],
+  ['2.10.11.0', ['inf1', 'trn1']],
   ['2.21.37.0', ['inf1']],
-  ['2.24.7.0', ['inf2', 'trn1', 'trn2']],
-  ['2.28.0.0', ['inf2', 'trn1', 'trn2']],
-  ['2.30.2.0', ['inf2', 'trn1', 'trn2']],
+  ['2.24.7.0', ['trn1', 'trn2']],
+  ['2.28.0.0', ['inf2', 'trn2']],
+  ['2.30.2.0', ['trn1', 'trn2']],
   ['2.31.7.0', ['trn2']],
 ];
 

@@ -1,15 +1,15 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Host } from '../../src/host.ts';
 import { ManualClock } from './manual-clock.ts';
+import { scratchDirectory } from './scratch.ts';
 
 /** A folder of its own for one test, removed when the test ends. */
 export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'neuron-otel-test-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  const scratch = scratchDirectory();
+  onTestFinished(() => scratch[Symbol.dispose]());
+  return scratch.path;
 }
 
 /** Writes files below `root`: path → content. */

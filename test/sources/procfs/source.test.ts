@@ -4,13 +4,12 @@ import { describe, expect, test } from 'vitest';
 import { bootTimeMs } from '../../../sources/procfs/boot-time.ts';
 import { createProcfsSource } from '../../../sources/procfs/source.ts';
 import type { MetricGroup, RuntimeRef } from '../../../src/readings.ts';
-import type { PullSource, ReadingBatch } from '../../../src/source.ts';
+import type { ReadingBatch } from '../../../src/source.ts';
 import { fixtureHost, temporaryFolder, writeTree } from '../../support/fixture-host.ts';
 import { expectGolden } from '../../support/golden.ts';
+import { BOOT_MS, expectNothingLeftBehind, read } from './support.ts';
 
 const fixtures = resolve(import.meta.dirname, '../../fixtures/procfs');
-const ALL: ReadonlySet<MetricGroup> = new Set(['vcpu_usage', 'memory_info', 'neuron_runtime_vcpu_usage']);
-const BOOT_MS = 1_767_225_600_000;
 
 /** A host that shows one moment of a fixture after the other. */
 function replay(name: string, runtimes: readonly RuntimeRef[] = []) {
@@ -23,12 +22,6 @@ function replay(name: string, runtimes: readonly RuntimeRef[] = []) {
   show(1);
   const source = createProcfsSource({ host, runtimes: () => runtimes });
   return { host, show, source };
-}
-
-function read(source: PullSource, groups: ReadonlySet<MetricGroup> = ALL): ReadingBatch {
-  const batch = source.read(groups, new AbortController().signal);
-  if (batch instanceof Promise) throw new TypeError('procfs reads are synchronous');
-  return batch;
 }
 
 function dataOf(batch: ReadingBatch, group: MetricGroup): unknown {
@@ -175,22 +168,8 @@ describe('procfs source with something amiss', () => {
     ]);
   });
 
-  test('10,000 processes that come and go leave nothing behind', () => {
-    const root = temporaryFolder();
-    const host = fixtureHost(root);
-    writeTree(root, { 'proc/stat': 'cpu  1 0 0 1 0 0 0 0\nbtime 1767225600\n', 'proc/meminfo': '' });
-    let current: RuntimeRef[] = [];
-    const source = createProcfsSource({ host, runtimes: () => current });
-    for (let start = 0; start < 10_000; start += 1) {
-      const pid = 100 + (start % 7);
-      writeTree(root, { [`proc/${pid}/stat`]: `${pid} (p) S 1 1 1 0 -1 0 0 0 0 0 ${start} 0 0 0 20 0 1 0 ${start} 1 1 0\n` });
-      current = [{ pid, tag: 'same', startTimeMs: BOOT_MS + start * 10 }, ...current].slice(0, 5);
-      const [newest, ...others] = read(source, new Set(['neuron_runtime_vcpu_usage'])).readings;
-      // A process with this pid started just now: whatever is said about it must be its own CPU time, without a period.
-      expect(newest?.data).toMatchObject({ cpu_time: { user: start / 100 } });
-      expect(newest).not.toHaveProperty('periodSeconds');
-      expect(others.every(({ runtime }) => runtime?.pid !== pid)).toBe(true);
-    }
+  test('1,000 processes that come and go leave nothing behind', () => {
+    expectNothingLeftBehind(1_000);
   });
 
   test('dispose closes what is open, may be repeated, and may come without a read', async () => {
