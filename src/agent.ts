@@ -77,7 +77,11 @@ export class Agent {
     this.#pushExporters = options.exporters.filter((exporter) => exporter.kind === 'push');
     this.#reportExporters = options.exporters.filter((exporter) => exporter.kind === 'report');
     this.#readers = this.#createReaders();
-    this.#pullReader = new PullReader(options.store, { legacy: options.legacySnapshots });
+    this.#pullReader = new PullReader({
+      store: options.store,
+      sampleClock: options.collection.sampleClock,
+      legacy: options.legacySnapshots,
+    });
     this.#provider = new MeterProvider({ readers: [...this.#readers, this.#pullReader] });
     options.telemetry.register(this.#provider.getMeter(SELF_SCOPE, options.version));
   }
@@ -163,12 +167,13 @@ export class Agent {
   }
 
   #createReaders(): readonly TickReader[] {
-    const { selection, store, telemetry, selfMetrics } = this.#options;
+    const { selection, store, collection, telemetry, selfMetrics } = this.#options;
     const periods = [...groupsByPeriod(selection)];
     return periods.map(
       ([periodMs, groups]) =>
         new TickReader({
           store,
+          sampleClock: collection.sampleClock,
           groups,
           periodMs,
           exporters: this.#pushExporters,
@@ -213,7 +218,7 @@ export class Agent {
   async #onStreamBatch(batch: ReadingBatch): Promise<void> {
     const { telemetry, reports } = this.#options;
     telemetry.lineReceived(batch.source);
-    const recorded = this.#options.collection.apply(batch, { serves: () => true, namesRuntimes: true });
+    const recorded = this.#options.collection.apply([batch], { serves: () => true, namesRuntimes: true });
     this.#ladder.streamDelivered(recorded);
     this.#countCollection();
     if (batch.line !== undefined) this.#report(reports.fromLine(batch.line));
@@ -222,28 +227,28 @@ export class Agent {
   }
 
   #createPullCycle(): PullCycle {
-    const { clock, collection, telemetry, stream } = this.#options;
+    const { clock, telemetry } = this.#options;
     return new PullCycle({
       clock,
       life: this.#life.signal,
       assign: (due) => this.#ladder.assign(due),
-      apply: (batch) =>
-        collection.apply(batch, {
-          // The stream may have come back while the source was read.
-          serves: (group) => !this.#ladder.streamServes(group),
-          // The processes of a stream are the stream's to name, also while it is silent: their totals wait for its return.
-          namesRuntimes: stream === undefined,
-        }),
-      publish: (recorded, isLate) => this.#publishPulled(recorded, isLate),
+      publish: (batches, isLate) => this.#publishPulled(batches, isLate),
       failed: (error) => telemetry.collectionFailed(error),
     });
   }
 
-  #publishPulled(recorded: ReadonlySet<MetricGroup>, isLate: boolean): void {
+  #publishPulled(batches: readonly ReadingBatch[], isLate: boolean): void {
+    const { collection, stream, reports } = this.#options;
+    const recorded = collection.apply(batches, {
+      // The stream may have come back while the source was read.
+      serves: (group) => !this.#ladder.streamServes(group),
+      // The processes of a stream are the stream's to name, also while it is silent: their totals wait for its return.
+      namesRuntimes: stream === undefined,
+    });
+    if (recorded.size === 0) return;
     if (!isLate) this.#countCollection();
     const isReportDue = [...recorded].some((group) => isReported(group));
-    if (isReportDue && (this.#options.stream === undefined || this.#streamIsDown))
-      this.#report(this.#options.reports.fromReadings(this.#options.collection));
+    if (isReportDue && (stream === undefined || this.#streamIsDown)) this.#report(reports.fromReadings(collection));
     // Exports take their own time; the next sample does not wait for them.
     void this.#tick((group) => recorded.has(group));
   }

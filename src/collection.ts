@@ -3,6 +3,8 @@ import type { Clock } from './host.ts';
 import type { CycleResult, CycleTime, Receiver, ReceiverContext } from './receiver.ts';
 import { isRuntimeGroup, runtimeKey } from './readings.ts';
 import type { AnyGroupReading, HostFacts, MetricGroup, RuntimeRef } from './readings.ts';
+import { SampleClock } from './sample-clock.ts';
+import type { SampleMoment } from './sample-clock.ts';
 import type { Selection } from './selection.ts';
 import type { SelfTelemetry } from './self-telemetry.ts';
 import type { EntityRef, SeriesStore } from './series-store.ts';
@@ -41,15 +43,25 @@ interface GroupTotal {
   periodSeconds?: number;
 }
 
+interface RecordOptions {
+  readonly batch: ReadingBatch;
+  readonly moment: SampleMoment;
+  /** Sums that the reading is added to. */
+  readonly totals: Map<MetricGroup, GroupTotal>;
+}
+
 /** Takes batches of readings to the series store, through the receivers. Synchronous: readers see whole batches only. */
 export class Collection {
   readonly #options: CollectionOptions;
+  /** The times of all points. */
+  readonly sampleClock: SampleClock;
   readonly #latest = new Map<string, AnyGroupReading>();
   #facts: HostFacts = {};
   #runtimes: readonly RuntimeRef[] = [];
 
   constructor(options: CollectionOptions) {
     this.#options = options;
+    this.sampleClock = new SampleClock(options.clock);
   }
 
   /** Neuron processes of the last batch that named them, after the tag filter. */
@@ -62,23 +74,25 @@ export class Collection {
     return this.#latest.values();
   }
 
-  /** Records one batch as far as its source may serve it now. Returns the groups it recorded. */
-  apply(batch: ReadingBatch, authority: Authority): ReadonlySet<MetricGroup> {
-    const startedMs = this.#options.clock.monotonicMs();
-    this.#options.telemetry.collectionFailures(batch.failures);
-    const readings = batch.readings
-      .filter((reading) => this.#isSelected(reading) && authority.serves(reading.group))
-      .map((reading) => this.#identified(reading));
-    this.#learnFacts(readings);
-    if (batch.runtimes !== undefined && authority.namesRuntimes) this.#retain(batch.runtimes);
-    const totals = new Map<MetricGroup, GroupTotal>();
-    for (const reading of readings) this.#record(reading, batch, totals);
-    const durationMs = this.#options.clock.monotonicMs() - startedMs;
-    for (const [group, total] of totals) {
-      this.#options.telemetry.groupCollected(group, { ...total, durationMs, sampledAtMs: batch.sampledAtMs, source: batch.source });
+  /**
+   * Records batches of one cycle as far as their sources may serve it now: all points get one time, that of the earliest sample.
+   * Returns the groups that it recorded.
+   */
+  apply(batches: readonly ReadingBatch[], authority: Authority): ReadonlySet<MetricGroup> {
+    const { telemetry, store } = this.#options;
+    const moment = this.sampleClock.next(Math.min(...batches.map(({ sampledAtMs }) => sampledAtMs)));
+    if (moment.setBackMs > 0) telemetry.clockSetBack(moment.setBackMs);
+    const admitted = batches.map((batch): ReadingBatch => ({ ...batch, readings: this.#admitted(batch, authority) }));
+    // Facts first: receivers name devices and pods by them, also in the cycle that brings them.
+    for (const { readings } of admitted) this.#learnFacts(readings);
+    const recorded = new Set<MetricGroup>();
+    for (const batch of admitted) {
+      telemetry.collectionFailures(batch.failures);
+      if (batch.runtimes !== undefined && authority.namesRuntimes) this.#retain(batch.runtimes);
+      for (const group of this.#recordBatch(batch, moment)) recorded.add(group);
     }
-    this.#options.telemetry.storeSize(this.#options.store.size);
-    return new Set(totals.keys());
+    telemetry.storeSize(store.size);
+    return recorded;
   }
 
   /** Removes from every output what was not renewed in time. */
@@ -87,6 +101,23 @@ export class Collection {
       this.#options.telemetry.groupExpired(group);
       for (const [key, reading] of this.#latest) if (reading.group === group) this.#latest.delete(key);
     }
+  }
+
+  #admitted(batch: ReadingBatch, authority: Authority): readonly AnyGroupReading[] {
+    return batch.readings
+      .filter((reading) => this.#isSelected(reading) && authority.serves(reading.group))
+      .map((reading) => this.#identified(reading));
+  }
+
+  #recordBatch(batch: ReadingBatch, moment: SampleMoment): Iterable<MetricGroup> {
+    const { telemetry, clock } = this.#options;
+    const startedMs = clock.monotonicMs();
+    const totals = new Map<MetricGroup, GroupTotal>();
+    for (const reading of batch.readings) this.#record(reading, { batch, moment, totals });
+    const durationMs = clock.monotonicMs() - startedMs;
+    for (const [group, total] of totals)
+      telemetry.groupCollected(group, { ...total, durationMs, sampledAtMs: batch.sampledAtMs, source: batch.source });
+    return totals.keys();
   }
 
   #isSelected(reading: AnyGroupReading): boolean {
@@ -103,7 +134,6 @@ export class Collection {
     return runtime === reading.runtime ? reading : { ...reading, runtime };
   }
 
-  /** Facts first: receivers name devices and pods by them, also in the batch that brings them. */
   #learnFacts(readings: readonly AnyGroupReading[]): void {
     for (const reading of readings) if (isFact(reading.group)) this.#facts = { ...this.#facts, [reading.group]: reading.data };
   }
@@ -117,7 +147,7 @@ export class Collection {
     for (const [key, { runtime }] of this.#latest) if (runtime !== undefined && !keys.has(runtimeKey(runtime))) this.#latest.delete(key);
   }
 
-  #record(reading: AnyGroupReading, batch: ReadingBatch, totals: Map<MetricGroup, GroupTotal>): void {
+  #record(reading: AnyGroupReading, { batch, moment, totals }: RecordOptions): void {
     const { telemetry, receivers } = this.#options;
     const receiver = receivers.get(reading.group);
     if (receiver === undefined) {
@@ -125,7 +155,7 @@ export class Collection {
       return;
     }
     if (reading.error !== undefined && reading.error !== '') telemetry.sourceReported(reading.group, reading.error);
-    const result = this.#runCycle(receiver, reading, batch);
+    const result = this.#runCycle(receiver, reading, this.#time(reading, batch, moment));
     telemetry.collectionFailures(result.failures);
     if (result.overLimit > 0) telemetry.pointsDropped(reading.group, result.overLimit);
     const total = totals.get(reading.group) ?? { points: 0 };
@@ -135,10 +165,10 @@ export class Collection {
   }
 
   /** A receiver that throws costs its group the points that it had not recorded yet. */
-  #runCycle(receiver: Receiver, reading: AnyGroupReading, batch: ReadingBatch): CycleResult {
+  #runCycle(receiver: Receiver, reading: AnyGroupReading, time: CycleTime): CycleResult {
     const entity = this.#entity(reading.runtime);
     this.#latest.set(`${reading.group}/${entity.kind === 'host' ? '' : entity.key}`, reading);
-    const cycle = this.#options.store.begin(entity, reading.group, this.#time(reading, batch));
+    const cycle = this.#options.store.begin(entity, reading.group, time);
     try {
       receiver.receive(reading, cycle, this.#context(reading));
     } catch (thrown) {
@@ -147,10 +177,11 @@ export class Collection {
     return cycle.end();
   }
 
-  #time(reading: AnyGroupReading, batch: ReadingBatch): CycleTime {
+  #time(reading: AnyGroupReading, batch: ReadingBatch, moment: SampleMoment): CycleTime {
     return {
-      sampledAtMs: batch.sampledAtMs,
-      talliesSinceMs: this.#talliesSinceMs(reading, batch.sampledAtMs),
+      sampledAtMs: moment.sampledAtMs,
+      clockState: moment.clockState,
+      talliesSinceMs: talliesSinceMs(reading, moment),
       monotonicMs: this.#options.clock.monotonicMs(),
       lifetimeMs: this.#lifetimeMs(reading, batch),
     };
@@ -172,12 +203,6 @@ export class Collection {
     };
   }
 
-  /** A tally covers the reading's own period, but nothing before the process existed. */
-  #talliesSinceMs(reading: AnyGroupReading, sampledAtMs: number): number {
-    const periodStartMs = sampledAtMs - (reading.periodSeconds ?? 0) * 1000;
-    return Math.min(sampledAtMs, Math.max(periodStartMs, reading.runtime?.startTimeMs ?? periodStartMs));
-  }
-
   /** Points outlive their period by half of it, so that a late sample makes no gap and a dead source none of its points. */
   #lifetimeMs(reading: AnyGroupReading, batch: ReadingBatch): number {
     const { selection } = this.#options;
@@ -187,6 +212,13 @@ export class Collection {
     if (isPeriodUnknown(reading.group, batch)) return UNKNOWN_PERIOD_LIFETIME_MS;
     return 1.5 * Math.max(configuredMs, realSeconds * 1000) + 200;
   }
+}
+
+/** A tally covers the reading's own period, but nothing before the process existed. */
+function talliesSinceMs({ periodSeconds = 0, runtime }: AnyGroupReading, { sampledAtMs, clockState }: SampleMoment): number {
+  const periodStartMs = sampledAtMs - periodSeconds * 1000;
+  const processStartMs = runtime?.startTimeMs === undefined ? periodStartMs : runtime.startTimeMs + clockState.shiftMs;
+  return Math.max(periodStartMs, processStartMs);
 }
 
 function longestPeriodSeconds(batch: ReadingBatch): number {

@@ -7,6 +7,8 @@ import type { AttributeSchema, AttributesOf, MetricDefinition } from './metric-t
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
 import type { Cycle, CycleResult, CycleTime } from './receiver.ts';
 import type { MetricGroup } from './readings.ts';
+import { newStartMs } from './sample-clock.ts';
+import type { ClockState } from './sample-clock.ts';
 import type { SourceFailure } from './source.ts';
 import { HistogramPoint, MetricSeries, NumberPoint, hrTimeFromMs, msFromHrTime } from './series.ts';
 import type { AttributeValues, SampleTime, Series } from './series.ts';
@@ -51,7 +53,9 @@ export class GroupSeries implements Cycle {
   /** Shared by all points of the group. */
   readonly #sampled: SampleTime = { endTime: [0, 0] };
   #sampledBefore: HrTime = [0, 0];
+  #sampledAtMs = 0;
   #tallyStart: HrTime = [0, 0];
+  #clockState: ClockState = { shiftMs: 0, setBacks: 0 };
   #points = 0;
   #overLimit = 0;
   /** By message, which names the metric and not the value: a thousand bad points of one metric are one failure. */
@@ -83,11 +87,11 @@ export class GroupSeries implements Cycle {
     this.#points = 0;
     this.#overLimit = 0;
     this.#failures.clear();
-    // A wall clock that was set back must not send a series back in time.
     this.#sampledBefore = this.#sampled.endTime;
-    const sampledAtMs = Math.max(time.sampledAtMs, msFromHrTime(this.#sampledBefore));
-    this.#sampled.endTime = hrTimeFromMs(sampledAtMs);
-    this.#tallyStart = hrTimeFromMs(Math.min(time.talliesSinceMs, sampledAtMs));
+    this.#sampledAtMs = time.sampledAtMs;
+    this.#sampled.endTime = hrTimeFromMs(time.sampledAtMs);
+    this.#tallyStart = this.#startTime(time.talliesSinceMs);
+    this.#clockState = time.clockState;
     this.expiresAtMs = time.monotonicMs + time.lifetimeMs;
   }
 
@@ -173,22 +177,52 @@ export class GroupSeries implements Cycle {
     return undefined;
   }
 
-  /** Finds or makes the point and makes it part of this cycle; undefined when it has no place. A lower total than before is a reset. */
+  /** Finds or makes the point and makes it part of this cycle; undefined when there is no room for it. A lower total than before is a reset. */
   #point(metricSeries: MetricSeries, attributes: AttributeValues, total?: number, startTimeMs?: number): Series['point'] | undefined {
     let series = metricSeries.find(attributes);
     if (series === undefined) {
       if (!this.#mayGrow()) return undefined;
-      series = metricSeries.create(attributes, startTimeMs === undefined ? this.#tallyStart : hrTimeFromMs(startTimeMs));
+      const start = startTimeMs === undefined ? this.#tallyStart : this.#startTime(startTimeMs + this.#clockState.shiftMs);
+      series = metricSeries.create(attributes, { start, clockState: this.#clockState });
     } else if (series.seenInCycle === this.#cycle) {
       this.fail('internal', `${metricSeries.definition.name}: two points of one cycle have the same attributes`);
       return undefined;
-    } else if (total !== undefined && series.point instanceof NumberPoint && total < series.point.value) {
-      // The reset happened at some time after the previous sample.
-      series.point.startTime = series.point.sampled === this.#sampled ? this.#sampledBefore : series.point.endTime;
+    } else {
+      if (series.clockState.setBacks !== this.#clockState.setBacks) this.#startAnew(series, total !== undefined);
+      if (total !== undefined && series.point instanceof NumberPoint && total < series.point.value) this.#resetTotal(series);
     }
     metricSeries.see(series, this.#cycle);
     this.#points += 1;
     return series.point;
+  }
+
+  /**
+   * The wall clock was set back since the series was recorded last. A total of the source keeps its value, and its start is stated in the
+   * new time of the wall clock; what the agent has added up begins again.
+   */
+  #startAnew(series: Series, isTotal: boolean): void {
+    const { point } = series;
+    if (isTotal) {
+      const startMs = msFromHrTime(point.startTime);
+      point.startTime = this.#startTime(newStartMs(startMs, startMs + this.#clockState.shiftMs - series.clockState.shiftMs));
+    } else {
+      point.startTime = this.#tallyStart;
+      point.clear();
+    }
+    series.clockState = this.#clockState;
+  }
+
+  /** The source's total fell, at some time after the sample before. */
+  #resetTotal(series: Series): void {
+    const { point } = series;
+    const before = point.sampled === this.#sampled ? this.#sampledBefore : point.endTime;
+    point.startTime = this.#startTime(msFromHrTime(before));
+    series.clockState = this.#clockState;
+  }
+
+  /** No start is later than the sample. */
+  #startTime(epochMs: number): HrTime {
+    return hrTimeFromMs(Math.min(epochMs, this.#sampledAtMs));
   }
 
   /** Counts a series about to be created, so that one huge cycle cannot pass the limit either. */

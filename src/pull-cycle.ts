@@ -15,15 +15,14 @@ export interface PullCycleOptions {
   readonly life: AbortSignal;
   /** Which source serves which of the due groups. */
   readonly assign: (due: ReadonlySet<MetricGroup>) => ReadonlyMap<PullSource, ReadonlySet<MetricGroup>>;
-  /** Records a batch; returns the groups it recorded. */
-  readonly apply: (batch: ReadingBatch) => ReadonlySet<MetricGroup>;
-  /** Sources that answered together were recorded, or a late one by itself. */
-  readonly publish: (recorded: ReadonlySet<MetricGroup>, isLate: boolean) => void;
+  /** Takes what the sources answered together, or what a late one answered by itself. */
+  readonly publish: (batches: readonly ReadingBatch[], isLate: boolean) => void;
   readonly failed: (error: AgentError) => void;
 }
 
 /**
- * Asks native sources. A source that is slow delays nobody: its data follow by themselves, and it is not asked again meanwhile.
+ * Asks native sources. Those that answer soon are recorded and exported together, so that all their points have one time. A source that is
+ * slow delays no other for longer than that: its data follow by themselves, and it is not asked again meanwhile.
  */
 export class PullCycle {
   readonly #options: PullCycleOptions;
@@ -36,24 +35,27 @@ export class PullCycle {
   /** Groups are due: every source that serves some of them is asked once. */
   async run(due: ReadonlySet<MetricGroup>): Promise<void> {
     const { clock, assign, publish } = this.#options;
-    const together = new Set<MetricGroup>();
+    const together: ReadingBatch[] = [];
     let isGathering = true;
     const reads = [...assign(due)].map(async ([source, groups]) => {
       if (this.#reading.has(source)) return;
-      const recorded = await this.#readAndApply(source, groups);
-      if (isGathering) for (const group of recorded) together.add(group);
-      else if (recorded.size > 0) publish(recorded, true);
+      const batch = await this.#ask(source, groups);
+      if (batch === undefined) return;
+      if (isGathering) together.push(batch);
+      else publish([batch], true);
     });
     await withDeadline(clock, all(reads), GATHER_MS);
     isGathering = false;
-    if (together.size > 0) publish(together, false);
+    if (together.length > 0) publish(together, false);
   }
 
-  async #readAndApply(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadonlySet<MetricGroup>> {
+  async #ask(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadingBatch | undefined> {
     this.#reading.add(source);
-    const batch = await this.#read(source, groups);
-    this.#reading.delete(source);
-    return batch === undefined ? new Set() : this.#options.apply(batch);
+    try {
+      return await this.#read(source, groups);
+    } finally {
+      this.#reading.delete(source);
+    }
   }
 
   async #read(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadingBatch | undefined> {

@@ -2,6 +2,7 @@ import type { ErrorCode } from './errors.ts';
 import type { AttributeSchema, AttributesOf, MetricDefinition, MetricTable } from './metric-table.ts';
 import type { PercentileHistogramInput } from './percentile-histogram.ts';
 import type { GroupReading, HostFacts, MetricGroup } from './readings.ts';
+import type { ClockState } from './sample-clock.ts';
 import type { SourceFailure } from './source.ts';
 
 /**
@@ -16,7 +17,10 @@ export interface Recorder {
   set<A extends AttributeSchema>(metric: MetricDefinition<A>, value: number, attributes: AttributesOf<A>): void;
   /** Adds the tally of this period to a counter, once. */
   add<A extends AttributeSchema>(metric: MetricDefinition<A>, tally: number, attributes: AttributesOf<A>): void;
-  /** Running total of a counter as the source keeps it, since `startTimeMs`; a decrease is a reset, never a negative delta. */
+  /**
+   * Running total of a counter as the source keeps it, since `startTimeMs` of the wall clock that the agent was started with; a decrease is
+   * a reset, never a negative delta.
+   */
   total<A extends AttributeSchema>(metric: MetricDefinition<A>, total: number, attributes: AttributesOf<A>, startTimeMs?: number): void;
   /** Adds the distribution of this period to a histogram. */
   distribution<A extends AttributeSchema>(metric: MetricDefinition<A>, period: PercentileHistogramInput, attributes: AttributesOf<A>): void;
@@ -31,6 +35,7 @@ export interface CycleTime {
   /** When the values were true, milliseconds since the epoch, and since when its tallies count. */
   readonly sampledAtMs: number;
   readonly talliesSinceMs: number;
+  readonly clockState: ClockState;
   /** Monotonic time of arrival. */
   readonly monotonicMs: number;
   /** How long the points stay valid without a new cycle. */

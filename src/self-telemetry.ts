@@ -14,7 +14,8 @@ interface GroupState {
   durationSeconds?: number;
   points: number;
   periodSeconds?: number;
-  sampledAtMs: number;
+  /** Monotonic time of the sample: its age must not jump with the wall clock. */
+  sampledAtMonotonicMs: number;
   source: SourceId;
   expired?: boolean;
 }
@@ -63,7 +64,7 @@ export class SelfTelemetry {
     this.#everActive.set(`${group}/${state.source}`, { group, source: state.source });
     this.#groups.set(group, {
       points: state.points,
-      sampledAtMs: state.sampledAtMs,
+      sampledAtMonotonicMs: this.#clock.monotonicMs() - Math.max(0, this.#clock.nowMs() - state.sampledAtMs),
       source: state.source,
       durationSeconds: state.durationMs / 1000,
       ...(state.periodSeconds === undefined ? {} : { periodSeconds: state.periodSeconds }),
@@ -103,6 +104,14 @@ export class SelfTelemetry {
     this.instruments.count('collectionErrors', { 'neuron.group': group, 'error.type': 'reported' });
     this.#logChange(`reported/${group}`, text, (fields) =>
       this.#logger.warn({ ...fields, group, reported: text.slice(0, 500) }, 'the source reports an error'),
+    );
+  }
+
+  /** Points follow the wall clock, and what was counted until now begins again. */
+  clockSetBack(byMs: number): void {
+    this.#logger.warn(
+      { seconds: Math.round(byMs / 100) / 10 },
+      'the wall clock was set back: points follow it, cumulative series start anew',
     );
   }
 
@@ -211,7 +220,7 @@ export class SelfTelemetry {
     perGroup('collectionDuration', (state) => state.durationSeconds);
     perGroup('collectionPoints', (state) => state.points);
     perGroup('collectionPeriod', (state) => state.periodSeconds);
-    perGroup('sampleAge', (state) => Math.max(0, this.#clock.nowMs() - state.sampledAtMs) / 1000);
+    perGroup('sampleAge', (state) => (this.#clock.monotonicMs() - state.sampledAtMonotonicMs) / 1000);
     this.instruments.gauge('sourceActive', () => this.#sourceActivity());
     this.instruments.gauge('seriesCount', () => [[this.#seriesCount, {}]]);
   }

@@ -3,6 +3,7 @@ import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metric
 import type { MetricData } from '@opentelemetry/sdk-metrics';
 import type { MetricDefinition } from './metric-table.ts';
 import { PercentileHistogram } from './percentile-histogram.ts';
+import type { ClockState } from './sample-clock.ts';
 
 /** When the points that share it were sampled last. The time itself is never changed, only replaced. */
 export interface SampleTime {
@@ -32,10 +33,18 @@ abstract class LivePoint {
 /** A class of its own: V8 then keeps the number inside the point, and setting it allocates nothing. */
 export class NumberPoint extends LivePoint {
   value = 0;
+
+  clear(): void {
+    this.value = 0;
+  }
 }
 
 export class HistogramPoint extends LivePoint {
-  readonly value = new PercentileHistogram();
+  value = new PercentileHistogram();
+
+  clear(): void {
+    this.value = new PercentileHistogram();
+  }
 }
 
 /** Attribute values as a receiver hands them over. */
@@ -48,6 +57,8 @@ export interface Series {
   readonly point: NumberPoint | HistogramPoint;
   /** Cycle of its group in which it was last recorded. */
   seenInCycle: number;
+  /** State of the wall clock in which the start of the point is stated. */
+  clockState: ClockState;
 }
 
 /** Attribute values are set by workloads; longer ones are cut here. */
@@ -86,7 +97,7 @@ export class MetricSeries {
     return next !== undefined && this.#matches(next, attributes) ? next : this.#series.get(this.#key(attributes));
   }
 
-  create(attributes: AttributeValues, startTime: HrTime): Series {
+  create(attributes: AttributeValues, options: { readonly start: HrTime; readonly clockState: ClockState }): Series {
     const own: Attributes = {};
     const values = this.definition.attributeNames.map((name) => clip(attributes[name]));
     for (const [index, name] of this.definition.attributeNames.entries()) {
@@ -94,7 +105,8 @@ export class MetricSeries {
       if (value !== undefined) own[name] = value;
     }
     const Point = this.definition.instrument === 'histogram' ? HistogramPoint : NumberPoint;
-    const series: Series = { values, point: new Point(Object.freeze(own), startTime, this.#sampled), seenInCycle: -1 };
+    const point = new Point(Object.freeze(own), options.start, this.#sampled);
+    const series: Series = { values, point, seenInCycle: -1, clockState: options.clockState };
     this.#series.set(this.#key(attributes), series);
     return series;
   }

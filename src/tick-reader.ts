@@ -1,10 +1,11 @@
-import type { HrTime } from '@opentelemetry/api';
-import { DataPointType, MetricReader } from '@opentelemetry/sdk-metrics';
+import { MetricReader } from '@opentelemetry/sdk-metrics';
 import type { CollectionResult, MetricProducer, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
 import { AgentError } from './errors.ts';
 import type { ExportOutcome, PushExporter } from './exporter.ts';
+import { definitionOf } from './metric-table.ts';
 import type { MetricGroup } from './readings.ts';
-import { SELF_SCOPE } from './self-metrics.ts';
+import type { SampleClock } from './sample-clock.ts';
+import { hrTimeFromMs } from './series.ts';
 import type { SeriesSelection, SeriesStore } from './series-store.ts';
 
 /** What a reader tells the agent about its work. */
@@ -16,6 +17,8 @@ export interface TickObserver {
 
 export interface TickReaderOptions {
   readonly store: SeriesStore;
+  /** The time of the last cycle, which the agent's own metrics carry too. */
+  readonly sampleClock: SampleClock;
   readonly groups: ReadonlySet<MetricGroup>;
   readonly periodMs: number;
   readonly exporters: readonly PushExporter[];
@@ -61,7 +64,8 @@ export class TickReader extends MetricReader {
   readonly #producer: StoreProducer;
   #busy: Promise<void> | undefined;
   #isWaiting = false;
-  #selfTime: HrTime = [0, 0];
+  /** Time of the self-metrics that were exported last. */
+  #selfTimeMs: number | undefined;
 
   constructor(options: TickReaderOptions) {
     const producer = new StoreProducer(options.store, { groups: options.groups });
@@ -117,48 +121,54 @@ export class TickReader extends MetricReader {
   }
 
   async #collectNew(): Promise<readonly ResourceMetrics[]> {
-    const sequence = this.#options.store.sequence;
-    const host = this.#options.selfMetrics ? (await this.collect()).resourceMetrics : this.#producer.collectHost();
+    const { store, selfMetrics } = this.#options;
+    let sequence: number;
+    let scopeMetrics: ScopeMetrics[];
+    do {
+      sequence = store.sequence;
+      scopeMetrics = selfMetrics ? await this.#collectWithSelf() : this.#producer.collectHost().scopeMetrics;
+      // The SDK is asked again when a cycle ended meanwhile: a request holds one cycle, and the next request none of it.
+    } while (store.sequence !== sequence);
     const runtimes = this.#producer.collectRuntimes();
     this.#producer.after = sequence;
-    if (host.scopeMetrics.length === 0) return runtimes;
-    return [{ resource: this.#options.store.hostResource, scopeMetrics: this.#atSampleTime(host.scopeMetrics) }, ...runtimes];
+    return scopeMetrics.length === 0 ? runtimes : [{ resource: store.hostResource, scopeMetrics }, ...runtimes];
   }
 
-  /**
-   * The SDK stamps the agent's own metrics with the time of the collection, which is later than every sample. They get the time of the
-   * newest sample instead, so that the samples which the next request has of the same resource are not older; but no series gets a time
-   * twice, or one before its start.
-   */
-  #atSampleTime(scopeMetrics: readonly ScopeMetrics[]): ScopeMetrics[] {
-    const own = scopeMetrics.filter(({ scope }) => scope.name === SELF_SCOPE);
-    const newest = newestTime(scopeMetrics.filter((one) => !own.includes(one)));
-    const collected = newestTime(own);
-    if (newest === undefined || !isLater(newest, this.#selfTime) || own.some((one) => startsAfter(one, newest))) {
-      this.#selfTime = collected ?? this.#selfTime;
-      return [...scopeMetrics];
-    }
-    this.#selfTime = newest;
-    return scopeMetrics.map((one) => (own.includes(one) ? atTime(one, newest) : one));
+  async #collectWithSelf(): Promise<ScopeMetrics[]> {
+    const { sampleClock } = this.#options;
+    const { resourceMetrics } = await this.collect();
+    // Nothing was sampled since the last tick: this one has a time of its own.
+    if (sampleClock.lastMs === undefined || sampleClock.lastMs === this.#selfTimeMs) sampleClock.next(Infinity);
+    this.#selfTimeMs = sampleClock.lastMs;
+    stampSelfMetrics(resourceMetrics.scopeMetrics, sampleClock);
+    return resourceMetrics.scopeMetrics;
   }
+}
+
+export interface PullReaderOptions {
+  readonly store: SeriesStore;
+  readonly sampleClock: SampleClock;
+  readonly legacy?: boolean;
 }
 
 /** Everything that is live, for scrapes and for one-shot output; with `legacy`, also what feeds legacy families only. */
 export class PullReader extends MetricReader {
   readonly #producer: StoreProducer;
-  readonly #store: SeriesStore;
+  readonly #options: PullReaderOptions;
 
-  constructor(store: SeriesStore, options: { readonly legacy?: boolean } = {}) {
-    const producer = new StoreProducer(store, options);
+  constructor(options: PullReaderOptions) {
+    const producer = new StoreProducer(options.store, { legacy: options.legacy ?? false });
     super({ metricProducers: [producer] });
     this.#producer = producer;
-    this.#store = store;
+    this.#options = options;
   }
 
   /** The host's resource first (self-metrics included when asked for), then one resource for each Neuron process. */
   async snapshot(options: { readonly selfMetrics: boolean }): Promise<readonly ResourceMetrics[]> {
+    const { store, sampleClock } = this.#options;
     const { scopeMetrics } = options.selfMetrics ? (await this.collect()).resourceMetrics : this.#producer.collectHost();
-    return [{ resource: this.#store.hostResource, scopeMetrics }, ...this.#producer.collectRuntimes()];
+    stampSelfMetrics(scopeMetrics, sampleClock);
+    return [{ resource: store.hostResource, scopeMetrics }, ...this.#producer.collectRuntimes()];
   }
 
   protected override onShutdown(): Promise<void> {
@@ -170,38 +180,24 @@ export class PullReader extends MetricReader {
   }
 }
 
+/**
+ * Gives the agent's own metrics the time of the last cycle. The SDK stamps them with the time of the collection, later than the samples of the
+ * same resource, and with a start that stays when the wall clock is set back. The SDK makes these points anew for each collection.
+ */
+function stampSelfMetrics(scopeMetrics: readonly ScopeMetrics[], { lastMs, selfStartMs }: SampleClock): void {
+  if (lastMs === undefined) return;
+  const times = { startTime: hrTimeFromMs(selfStartMs), endTime: hrTimeFromMs(lastMs) };
+  for (const { metrics } of scopeMetrics) {
+    for (const { descriptor, dataPoints } of metrics)
+      if (definitionOf(descriptor) === undefined) for (const point of dataPoints) Object.assign(point, times);
+  }
+}
+
 export function countPoints(resourceMetrics: readonly ResourceMetrics[]): number {
   let points = 0;
   for (const { scopeMetrics } of resourceMetrics)
     for (const { metrics } of scopeMetrics) for (const metric of metrics) points += metric.dataPoints.length;
   return points;
-}
-
-/** Points of one scope share their time, so the first one of each metric is enough. */
-function newestTime(scopeMetrics: readonly ScopeMetrics[]): HrTime | undefined {
-  let newest: HrTime | undefined;
-  for (const { metrics } of scopeMetrics) {
-    const time = metrics[0]?.dataPoints[0]?.endTime;
-    if (time !== undefined && (newest === undefined || isLater(time, newest))) newest = time;
-  }
-  return newest;
-}
-
-function startsAfter({ metrics }: ScopeMetrics, time: HrTime): boolean {
-  return metrics.some(({ dataPoints }) => dataPoints.some(({ startTime }) => isLater(startTime, time)));
-}
-
-/** The agent's own instruments are counters and gauges. */
-function atTime({ scope, metrics }: ScopeMetrics, time: HrTime): ScopeMetrics {
-  const moved = metrics.map((metric) => {
-    if (metric.dataPointType !== DataPointType.GAUGE && metric.dataPointType !== DataPointType.SUM) return metric;
-    return { ...metric, dataPoints: metric.dataPoints.map((point) => ({ ...point, endTime: time })) };
-  });
-  return { scope, metrics: moved };
-}
-
-function isLater(a: HrTime, b: HrTime): boolean {
-  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]);
 }
 
 async function exportSafely(exporter: PushExporter, resourceMetrics: readonly ResourceMetrics[]): Promise<ExportOutcome> {

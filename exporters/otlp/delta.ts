@@ -140,9 +140,10 @@ class SeriesDeltas<T> {
   #advance(series: SeriesDelta<T>, { startTime, endTime, value }: DataPoint<T>): boolean {
     if (isSame(endTime, series.seenEnd)) return false;
     const total = this.#arithmetic.copy(value);
-    const difference = isSame(startTime, series.seenStart) ? this.#arithmetic.subtract(value, series.total) : undefined;
-    // After a reset everything counted so far is new; intervals of one series never overlap.
-    series.point.startTime = difference === undefined ? later(startTime, series.seenEnd) : series.seenEnd;
+    // A start that is new and after the last sample is a reset. An earlier one comes with a wall clock that was set back: the total goes on.
+    const isReset = !isSame(startTime, series.seenStart) && !isLater(series.seenEnd, startTime);
+    const difference = isReset ? undefined : this.#arithmetic.subtract(value, series.total);
+    series.point.startTime = startOf({ startTime, endTime, seenEnd: series.seenEnd, isWhole: difference === undefined });
     series.point.endTime = endTime;
     series.point.value = difference ?? total;
     series.total = total;
@@ -156,8 +157,20 @@ function isSame(a: HrTime, b: HrTime): boolean {
   return a === b || (a[0] === b[0] && a[1] === b[1]);
 }
 
-function later(a: HrTime, b: HrTime): HrTime {
-  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]) ? a : b;
+/** After a reset everything counted so far is new. Intervals of one series overlap only where the wall clock was set back. */
+function startOf(times: {
+  readonly startTime: HrTime;
+  readonly endTime: HrTime;
+  readonly seenEnd: HrTime;
+  readonly isWhole: boolean;
+}): HrTime {
+  const { startTime, endTime, seenEnd, isWhole } = times;
+  if (isLater(seenEnd, endTime)) return isWhole ? startTime : endTime;
+  return isWhole && isLater(startTime, seenEnd) ? startTime : seenEnd;
+}
+
+function isLater(a: HrTime, b: HrTime): boolean {
+  return a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]);
 }
 
 function copyHistogram(value: Histogram): Histogram {

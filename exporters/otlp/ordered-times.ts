@@ -1,11 +1,9 @@
 import type { HrTime } from '@opentelemetry/api';
 import type { Resource } from '@opentelemetry/resources';
 import type { MetricData, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
+import { SMOOTHED_STEP_MS } from '../../src/sample-clock.ts';
 import { msFromHrTime } from '../../src/series.ts';
 import { withPoints } from './points.ts';
-
-/** A wall clock that was set back by more than this is followed; a smaller step looks like a late sample. */
-const CLOCK_STEP_MS = 10_000;
 
 /** Times of one scope of one resource. */
 interface ScopeTimes {
@@ -67,7 +65,8 @@ function wasSetBack({ scopes }: ResourceTimes, scopeMetrics: readonly ScopeMetri
     const range = ranges[index];
     const before = scopes.get(scope.name);
     if (range === undefined || before === undefined) return false;
-    return msFromHrTime(before.sampled) - msFromHrTime(range.newest) > CLOCK_STEP_MS;
+    // The core smooths smaller steps of the wall clock; a sample that is a little older came late.
+    return msFromHrTime(before.sampled) - msFromHrTime(range.newest) > SMOOTHED_STEP_MS;
   });
 }
 

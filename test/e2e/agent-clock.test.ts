@@ -1,4 +1,4 @@
-/** The wall clock jumps and the process sleeps: periods stay right, no series goes back in time, nothing is caught up in a burst. */
+/** The wall clock jumps and the process sleeps: periods stay right, points follow the clock, nothing is caught up in a burst. */
 import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { AgentProcess } from './support/agent.ts';
 import { TemporaryFolder } from './support/folder.ts';
 import { parseObject } from './support/json.ts';
 import { flatten } from './support/otlp-json.ts';
+import type { FlatPoint } from './support/otlp-json.ts';
 import { peerPath } from '../../scripts/peers.ts';
 
 const PERIOD_MS = 200;
@@ -14,6 +15,10 @@ const WATCHED_MS = 2_000;
 /** Half and twice what the period asks for: a bound on liveness and on bursts, not on the machine's speed. */
 const FEWEST = WATCHED_MS / PERIOD_MS / 2;
 const MOST = (WATCHED_MS / PERIOD_MS) * 2;
+
+/** Seconds of the wall clock against the real one. Three of the steps go back. */
+const JUMPS = ['+3600', '+0', '+86400', '-10', '+0', '-86400'];
+const STEPS_BACK = 3;
 
 let server: MisbehavingOtlpServer;
 let folder: TemporaryFolder;
@@ -32,9 +37,8 @@ function startAgent(env: Readonly<Record<string, string>> = {}): AgentProcess {
   const config = {
     period: `${PERIOD_MS}ms`,
     neuron_runtimes: [],
-    system_metrics: [{ type: 'memory_info' }],
+    system_metrics: [{ type: 'memory_info' }, { type: 'vcpu_usage' }],
     source: { spec: 'native', imds: { enabled: false } },
-    telemetry: { self_metrics: false },
     exporters: { otlp: { metrics_endpoint: server.url, protocol: 'http/json' } },
   };
   return new AgentProcess([], { config, env });
@@ -47,19 +51,27 @@ async function arrivals(): Promise<number> {
   return server.accepted.length - before;
 }
 
-/** End times of one series in the order of arrival, nanoseconds. */
-function endTimes(): readonly bigint[] {
-  const points = server.accepted.flatMap(({ body }) => flatten([parseObject(body.toString('utf8'))]));
-  return points.filter(({ metric }) => metric === 'system.memory.limit').map(({ timeUnixNano }) => timeUnixNano);
+function points(): readonly FlatPoint[] {
+  return server.accepted.flatMap(({ body }) => flatten([parseObject(body.toString('utf8'))]));
 }
 
-function expectNotGoingBack(times: readonly bigint[]): void {
-  expect(times.length).toBeGreaterThan(0);
-  for (const [index, time] of times.entries()) if (index > 0) expect(time).toBeGreaterThanOrEqual(times[index - 1] ?? 0n);
+function ofMetric(name: string): readonly FlatPoint[] {
+  const found = points().filter(({ metric }) => metric === name);
+  expect(found.length, name).toBeGreaterThan(0);
+  return found;
+}
+
+/** Points of each series in the order of arrival. */
+function bySeries(all: readonly FlatPoint[]): ReadonlyMap<string, readonly FlatPoint[]> {
+  return Map.groupBy(all, ({ series }) => series);
+}
+
+function expectRising(times: readonly bigint[], name: string): void {
+  for (const [index, time] of times.entries()) if (index > 0) expect(time, name).toBeGreaterThan(times[index - 1] ?? 0n);
 }
 
 describe('the agent', () => {
-  it('keeps its periods while the wall clock jumps by an hour and by a day, both ways', { timeout: 60_000 }, async () => {
+  it('keeps its periods and follows the wall clock while it jumps by an hour and by a day, both ways', { timeout: 60_000 }, async () => {
     const clock = folder.file('clock');
     writeFileSync(clock, '+0\n');
     await using agent = startAgent({
@@ -70,16 +82,33 @@ describe('the agent', () => {
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
     });
     await agent.process.until('first batch', () => (server.accepted.length > 0 ? true : undefined));
-    for (const offset of ['+3600', '-3600', '+86400', '-86400', '+0']) {
+    for (const offset of JUMPS) {
       writeFileSync(clock, `${offset}\n`);
       const batches = await arrivals();
       expect(batches, `batches while the clock shows ${offset}`).toBeGreaterThanOrEqual(FEWEST);
       expect(batches, `batches while the clock shows ${offset}`).toBeLessThanOrEqual(MOST);
     }
-    const times = endTimes();
-    expectNotGoingBack(times);
-    // The jump was real: the clock was a day ahead for a while.
-    expect(Number(((times.at(-1) ?? 0n) - (times[0] ?? 0n)) / 1_000_000_000n)).toBeGreaterThan(80_000);
+    // Each jump reached the points: the clock was a day ahead, and in the end it is a day behind.
+    const limits = ofMetric('system.memory.limit').map(({ timeUnixNano }) => Number(timeUnixNano / 1_000_000n));
+    const jumpsBack = limits.filter((time, index) => index > 0 && time < (limits[index - 1] ?? 0));
+    expect(jumpsBack).toHaveLength(STEPS_BACK);
+    expect(Math.max(...limits)).toBeGreaterThan(Date.now() + 80_000_000);
+    expect(limits.at(-1)).toBeLessThan(Date.now() - 80_000_000);
+    for (const { metric, startTimeUnixNano, timeUnixNano } of points()) expect(startTimeUnixNano, metric).toBeLessThanOrEqual(timeUnixNano);
+    for (const [series, ofSeries] of bySeries(points()))
+      expect(new Set(ofSeries.map(({ timeUnixNano }) => timeUnixNano)).size, `times of ${series}`).toBe(ofSeries.length);
+    for (const name of ['system.cpu.time', 'neuron.host.context_switches', 'neuron.exporter.points'])
+      for (const [series, ofSeries] of bySeries(ofMetric(name))) {
+        const runs = Map.groupBy(ofSeries, ({ startTimeUnixNano }) => startTimeUnixNano);
+        expect(runs.size, `starts of ${series}`).toBe(STEPS_BACK + 1);
+        for (const run of runs.values())
+          expectRising(
+            run.map(({ timeUnixNano }) => timeUnixNano),
+            series,
+          );
+      }
+    expect(agent.process.stderr.match(/the wall clock was set back/g)).toHaveLength(STEPS_BACK);
+    expect(agent.process.stderr).toMatch(/the wall clock was set back.* seconds=3600/);
   });
 
   it('makes up for nothing after it was suspended', { timeout: 60_000 }, async () => {
@@ -91,6 +120,9 @@ describe('the agent', () => {
     const batches = await arrivals();
     expect(batches).toBeGreaterThanOrEqual(FEWEST);
     expect(batches).toBeLessThanOrEqual(MOST);
-    expectNotGoingBack(endTimes());
+    expectRising(
+      ofMetric('system.memory.limit').map(({ timeUnixNano }) => timeUnixNano),
+      'system.memory.limit',
+    );
   });
 });

@@ -60,9 +60,12 @@ class SinkExporter implements PushExporter {
   readonly kind = 'push';
   readonly id = 'sink';
   readonly points: FlatPoint[] = [];
+  readonly batches: FlatPoint[][] = [];
 
   export({ resourceMetrics }: MetricsBatch): Promise<ExportOutcome> {
-    this.points.push(...flatten([...resourceMetrics]));
+    const points = flatten([...resourceMetrics]);
+    this.batches.push(points);
+    this.points.push(...points);
     return Promise.resolve({ outcome: 'sent', points: countPoints(resourceMetrics) });
   }
 
@@ -137,7 +140,7 @@ class FakePull implements PullSource {
   }
 }
 
-function setUp(parts: { readonly stream?: boolean; readonly pull?: boolean } = {}) {
+function setUp(parts: { readonly stream?: boolean; readonly pull?: boolean; readonly slow?: boolean } = {}) {
   const clock = new ManualClock();
   const telemetry = new SelfTelemetry({ logger: silentLogger, clock });
   const store = testStore();
@@ -167,6 +170,7 @@ function setUp(parts: { readonly stream?: boolean; readonly pull?: boolean } = {
   const reports = new ReportSink();
   const stream = new FakeStream();
   const pull = new FakePull(clock);
+  const slow = new SlowPull(clock);
   const exporters: readonly Exporter[] = [sink, reports];
   const agent = new Agent({
     clock,
@@ -175,7 +179,7 @@ function setUp(parts: { readonly stream?: boolean; readonly pull?: boolean } = {
     store,
     collection,
     telemetry,
-    pullSources: parts.pull === true ? [pull] : [],
+    pullSources: [...(parts.pull === true ? [pull] : []), ...(parts.slow === true ? [slow] : [])],
     exporters,
     reports: { fromLine: (line) => ({ document: line.document, line }), fromReadings: () => ({ document: { native: true } }) },
     legacySnapshots: false,
@@ -184,7 +188,7 @@ function setUp(parts: { readonly stream?: boolean; readonly pull?: boolean } = {
     ...(parts.stream === true ? { stream } : {}),
   });
   const live = async () => flatten([...(await agent.snapshot({ selfMetrics: false }))]);
-  return { agent, clock, sink, reports, stream, pull, live };
+  return { agent, clock, sink, reports, stream, pull, slow, live };
 }
 
 function record(clock: ManualClock, runtimes: readonly RuntimeRef[], extra: readonly AnyGroupReading[] = []): ReadingBatch {
@@ -292,6 +296,70 @@ describe('Agent with native sources', () => {
     await clock.advance(5000);
     expect(await live()).toEqual([]);
     await agent[Symbol.asyncDispose]();
+  });
+});
+
+/** Answers with the wall clock time at which it was asked, some time later. */
+class SlowPull implements PullSource {
+  readonly kind = 'pull';
+  readonly id = 'nds';
+  readonly #clock: ManualClock;
+  delayMs = 0;
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
+
+  groups(): ReadonlySet<MetricGroup> {
+    return new Set(['execution_stats']);
+  }
+
+  async read(): Promise<ReadingBatch> {
+    const sampledAtMs = this.#clock.nowMs();
+    const answered = Promise.withResolvers<void>();
+    this.#clock.setTimer(() => answered.resolve(), this.delayMs);
+    await answered.promise;
+    const readings: AnyGroupReading[] = [
+      { group: 'execution_stats', runtime: A, periodSeconds: 1, data: { execution_summary: { completed: 1 } } },
+    ];
+    return { source: this.id, sampledAtMs, readings, failures: [] };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+describe('Agent with a slow native source', () => {
+  it.each([
+    ['answers within the time that a cycle waits', 200],
+    ['answers after its cycle was exported', 400],
+    ['answers during the next cycle', 1_100],
+    ['answers after two further cycles', 2_600],
+  ])('never exports a time older than one it exported before, when the source %s', async (_name, delayMs) => {
+    const { agent, clock, sink, slow } = setUp({ pull: true, slow: true });
+    slow.delayMs = delayMs;
+    await agent.start();
+    await clock.advance(10_000);
+    await agent[Symbol.asyncDispose]();
+    const slowPoints = sink.batches.flat().filter(({ metric }) => metric === 'test.executions');
+    expect(slowPoints.length).toBeGreaterThan(1);
+    for (const [index, batch] of sink.batches.entries()) {
+      const oldest = Math.min(...batch.map(({ endSecond }) => endSecond));
+      const sentBefore = sink.batches.slice(0, index).flatMap((points) => points.map(({ endSecond }) => endSecond));
+      expect(oldest, `request ${index}`).toBeGreaterThanOrEqual(Math.max(0, ...sentBefore));
+    }
+    expect(new Set(slowPoints.map(({ endSecond }) => endSecond)).size).toBe(slowPoints.length);
+  });
+
+  it('gives all points of a cycle one time', async () => {
+    const { agent, clock, sink, slow } = setUp({ pull: true, slow: true });
+    slow.delayMs = 100;
+    await agent.start();
+    await clock.advance(500);
+    await agent[Symbol.asyncDispose]();
+    expect(sink.points.map(({ metric }) => metric)).toEqual(['test.memory', 'test.executions']);
+    expect(new Set(sink.points.map(({ endSecond }) => endSecond)).size).toBe(1);
   });
 });
 

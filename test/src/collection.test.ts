@@ -38,7 +38,7 @@ function setUp(receivers: readonly Receiver[]) {
   });
   const apply = (readings: readonly AnyGroupReading[]): ReadonlySet<MetricGroup> => {
     const batch: ReadingBatch = { source: 'procfs', sampledAtMs: clock.nowMs(), readings, failures: [] };
-    return collection.apply(batch, { serves: () => true, namesRuntimes: true });
+    return collection.apply([batch], { serves: () => true, namesRuntimes: true });
   };
   return { store, telemetry, apply };
 }

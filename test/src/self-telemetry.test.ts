@@ -4,6 +4,7 @@ import { AgentError } from '../../src/errors.ts';
 import { DeliveryTelemetry } from '../../src/delivery-telemetry.ts';
 import { createLogger, silentLogger } from '../../src/log.ts';
 import { SELF_METRICS } from '../../src/self-metrics.ts';
+import { SampleClock } from '../../src/sample-clock.ts';
 import { SelfTelemetry } from '../../src/self-telemetry.ts';
 import { PullReader } from '../../src/tick-reader.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -16,7 +17,7 @@ function setUp() {
     clock,
     logger: createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) }),
   });
-  const reader = new PullReader(testStore());
+  const reader = new PullReader({ store: testStore(), sampleClock: new SampleClock(clock) });
   telemetry.register(new MeterProvider({ readers: [reader] }).getMeter('neuron-otel'));
   const values = async (name: string) =>
     flatten([...(await reader.snapshot({ selfMetrics: true }))])

@@ -3,7 +3,8 @@ import { SUSPENDED_ENTITY_RETENTION_MS } from '../../src/series-store.ts';
 
 import { MAX_ATTRIBUTE_LENGTH } from '../../src/series.ts';
 import { HOST, T0_MS, TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
-import type { TestStore } from '../support/metrics.ts';
+import type { Recorder } from '../../src/receiver.ts';
+import type { TestCycle, TestStore } from '../support/metrics.ts';
 
 const { utilization, executions, memory, optional } = TEST_METRICS;
 
@@ -175,11 +176,85 @@ describe('SeriesStore', () => {
     expect(flatten(store.collect()).map(({ value }) => value)).toEqual([1]);
   });
 
-  it('never sends a series back in time when the wall clock is set back', () => {
+  describe('after the wall clock was set back by an hour', () => {
+    const HOUR_MS = 3_600_000;
+    const back = { sampledAtMs: T0_MS + 3_000 - HOUR_MS, talliesSinceMs: T0_MS + 2_000 - HOUR_MS };
+    const setBack = cycle(3, HOST, { ...back, clockState: { shiftMs: -HOUR_MS, setBacks: 1 } });
+    const after = (record: (recorder: Recorder, value: number) => void, cycles: readonly TestCycle[] = [cycle(1), cycle(2), setBack]) => {
+      const store = testStore();
+      for (const [index, time] of cycles.entries()) store.apply(time, (recorder) => record(recorder, index + 1));
+      return flatten(store.collect())[0];
+    };
+
+    it('a gauge follows the clock', () => {
+      const point = after((recorder, value) => recorder.set(memory, value, { core: 0 }));
+      expect(point?.endSecond).toBe(3 - 3600);
+      expect(point?.startSecond).toBe(2 - 3600);
+      expect(point?.value).toBe(3);
+    });
+
+    it('what was added up begins again with the period of the sample', () => {
+      const point = after((recorder) => recorder.add(executions, 10, { outcome: 'completed' }));
+      expect(point?.startSecond).toBe(2 - 3600);
+      expect(point?.value).toBe(10);
+    });
+
+    it('a histogram begins again', () => {
+      const store = testStore();
+      for (const time of [cycle(1), cycle(2), setBack])
+        store.apply(time, (recorder) => recorder.distribution(TEST_METRICS.latency, { count: 5, quantiles: new Map([[0.5, 1]]) }, {}));
+      const [metric] = store.collect()[0]?.scopeMetrics[0]?.metrics ?? [];
+      expect(metric?.dataPoints[0]?.value).toMatchObject({ count: 5 });
+      expect(flatten(store.collect())[0]?.startSecond).toBe(2 - 3600);
+    });
+
+    it('a total of the source keeps its value, and its start moves with the clock', () => {
+      const point = after((recorder, value) => recorder.total(executions, value * 100, { outcome: 'completed' }, T0_MS - 60_000));
+      expect(point?.startSecond).toBe(-60 - 3600);
+      expect(point?.value).toBe(300);
+    });
+
+    it('a total that fell in the same cycle began again after the sample before, in the time of now', () => {
+      const point = after((recorder, value) => recorder.total(executions, value === 3 ? 1 : 100, { outcome: 'completed' }, T0_MS - 60_000));
+      expect(point?.startSecond).toBe(3 - 3600);
+      expect(point?.value).toBe(1);
+    });
+
+    it('a series that appears only now has the start that the source knows, in the time of now and never after the sample', () => {
+      const point = after((recorder) => recorder.total(executions, 1, { outcome: 'completed' }, T0_MS), [setBack]);
+      expect(point?.startSecond).toBe(-3600);
+      const future = after((recorder) => recorder.total(executions, 1, { outcome: 'completed' }, T0_MS + 60_000), [setBack]);
+      expect(future?.startSecond).toBe(3 - 3600);
+    });
+
+    it('a counter that was left out of the cycle of the step begins again in the next one', () => {
+      const store = testStore();
+      store.apply(cycle(1), (recorder) => recorder.add(executions, 10, { outcome: 'completed' }));
+      store.apply(setBack, () => {});
+      store.apply({ ...setBack, sampledAtMs: setBack.sampledAtMs + 1_000, talliesSinceMs: setBack.sampledAtMs }, (recorder) =>
+        recorder.add(executions, 7, { outcome: 'completed' }),
+      );
+      expect(flatten(store.collect())).toEqual([
+        { metric: 'test.executions', attributes: { outcome: 'completed' }, value: 7, startSecond: 3 - 3600, endSecond: 4 - 3600 },
+      ]);
+    });
+  });
+
+  it('a total has a new start also when the clock comes back to what it was', () => {
     const store = testStore();
-    store.apply(cycle(100), (recorder) => recorder.set(utilization, 1, { core: 0 }));
-    store.apply(cycle(101, HOST, { sampledAtMs: T0_MS - 3_600_000 }), (recorder) => recorder.set(utilization, 2, { core: 0 }));
-    expect(flatten(store.collect()).map(({ endSecond, value }) => [endSecond, value])).toEqual([[100, 0.02]]);
+    const states = [
+      { shiftMs: 0, setBacks: 0 },
+      { shiftMs: 3_600_000, setBacks: 0 },
+      { shiftMs: 0, setBacks: 1 },
+    ];
+    const starts = states.map((clockState, index) => {
+      const sampledAtMs = T0_MS + index * 1000 + clockState.shiftMs;
+      store.apply(cycle(index, HOST, { sampledAtMs, clockState }), (recorder) =>
+        recorder.total(executions, 5, { outcome: 'completed' }, T0_MS - 60_000),
+      );
+      return Math.round((flatten(store.collect())[0]?.startSecond ?? Number.NaN) * 1000);
+    });
+    expect(starts).toEqual([-60_000, -60_000, -59_999]);
   });
 
   it('refuses new series at the limit, within one cycle too, and takes them again when others are gone', () => {

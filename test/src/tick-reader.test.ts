@@ -3,8 +3,9 @@ import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import type { ExportOutcome, PushExporter } from '../../src/exporter.ts';
 import type { MetricGroup } from '../../src/readings.ts';
-import { SELF_SCOPE } from '../../src/self-metrics.ts';
+import { SampleClock } from '../../src/sample-clock.ts';
 import { PullReader, TickReader, countPoints } from '../../src/tick-reader.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { T0_MS, TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
 import type { FlatPoint } from '../support/metrics.ts';
 
@@ -48,18 +49,21 @@ function setUp(options: { readonly selfMetrics?: boolean; readonly groups?: Read
   const exporter = new SinkExporter();
   const outcomes: ExportOutcome[] = [];
   let skipped = 0;
+  const clock = new ManualClock(T0_MS);
+  const sampleClock = new SampleClock(clock);
   const reader = new TickReader({
     store,
+    sampleClock,
     groups: options.groups ?? new Set(['neuroncore_counters']),
     periodMs: 1000,
     exporters: [exporter],
     selfMetrics: options.selfMetrics ?? false,
     observer: { exported: (_exporter, outcome) => outcomes.push(outcome), skipped: () => (skipped += 1) },
   });
-  const pull = new PullReader(store);
+  const pull = new PullReader({ store, sampleClock });
   const provider = new MeterProvider({ readers: [reader, pull] });
   const record = (second: number) => store.apply(cycle(second), (recorder) => recorder.set(TEST_METRICS.utilization, second, { core: 0 }));
-  return { store, exporter, outcomes, reader, pull, provider, record, skipped: () => skipped };
+  return { clock, sampleClock, store, exporter, outcomes, reader, pull, provider, record, skipped: () => skipped };
 }
 
 describe('TickReader', () => {
@@ -153,6 +157,41 @@ describe('TickReader', () => {
     }
   });
 
+  describe('self-metrics', () => {
+    const selfTimes = async (moves: readonly { readonly waitMs: number; readonly stepMs: number; readonly isCycle: boolean }[]) => {
+      const { clock, sampleClock, exporter, reader, provider } = setUp({ selfMetrics: true });
+      const counter = provider.getMeter('self').createObservableCounter('self.count');
+      counter.addCallback((result) => result.observe(1));
+      for (const { waitMs, stepMs, isCycle } of moves) {
+        clock.suspend(waitMs);
+        clock.jumpWallClock(stepMs);
+        if (isCycle) sampleClock.next(clock.nowMs());
+        clock.suspend(500);
+        await reader.tick();
+      }
+      return exporter.batches.map(([point]) => ({ start: point?.startSecond ?? Number.NaN, end: point?.endSecond ?? Number.NaN }));
+    };
+    const CYCLE = { waitMs: 500, stepMs: 0, isCycle: true };
+
+    it('carry the time of the cycle, not of the moment at which the SDK was asked', async () => {
+      expect(await selfTimes([CYCLE, CYCLE])).toEqual([
+        { start: 0, end: 0.5 },
+        { start: 0, end: 1.5 },
+      ]);
+    });
+
+    it('have a time of their own when there was no new cycle', async () => {
+      expect((await selfTimes([CYCLE, { ...CYCLE, isCycle: false }])).map(({ end }) => end)).toEqual([0.5, 2]);
+    });
+
+    it.each([-86_400, -3_600, -10])('follow a wall clock that is set back by %s s, with a new start', async (step) => {
+      const [before, after] = await selfTimes([CYCLE, { ...CYCLE, stepMs: step * 1000 }]);
+      expect(before?.start).toBe(0);
+      expect(after?.start).toBe(step);
+      expect(after?.end).toBe(1.5 + step);
+    });
+  });
+
   it('can be flushed and shut down, and shuts down once the export in flight has ended', async () => {
     const { exporter, reader, provider, record, outcomes } = setUp();
     const gate = Promise.withResolvers<void>();
@@ -181,30 +220,5 @@ describe('PullReader', () => {
     record(1);
     store.expire(60_000);
     expect(flatten(await pull.snapshot({ selfMetrics: true }))).toEqual([]);
-  });
-});
-
-describe("the times of the agent's own metrics", () => {
-  /** Ticks once for each sample (seconds relative to now) and returns the times of the agent's own counter, in the same unit. */
-  async function selfTimes(samples: readonly number[]): Promise<readonly number[]> {
-    const nowSecond = (Date.now() - T0_MS) / 1000;
-    const { exporter, reader, store, provider } = setUp({ selfMetrics: true });
-    const counter = provider.getMeter(SELF_SCOPE).createObservableGauge('self');
-    counter.addCallback((result) => result.observe(1));
-    for (const second of samples) {
-      store.apply(cycle(nowSecond + second), (recorder) => recorder.set(TEST_METRICS.utilization, second, { core: 0 }));
-      await reader.tick();
-    }
-    return exporter.batches.map((batch) => (batch.find(({ metric }) => metric === 'self')?.endSecond ?? Number.NaN) - nowSecond);
-  }
-
-  it('are those of the newest sample', async () => {
-    const [, second] = await selfTimes([-5, 30]);
-    expect(second).toBeCloseTo(30, 3);
-  });
-
-  it('are never before the start of the series', async () => {
-    const [first] = await selfTimes([-5]);
-    expect(first).toBeGreaterThanOrEqual(-0.001);
   });
 });

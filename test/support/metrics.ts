@@ -1,6 +1,7 @@
 import { defineMetrics } from '../../src/metric-table.ts';
 import type { CycleResult, CycleTime, Recorder } from '../../src/receiver.ts';
 import type { MetricGroup } from '../../src/readings.ts';
+import type { ClockState } from '../../src/sample-clock.ts';
 import { SeriesStore } from '../../src/series-store.ts';
 import type { EntityRef, SeriesSelection, SeriesStoreOptions } from '../../src/series-store.ts';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
@@ -97,6 +98,9 @@ export function testStore(options: Partial<SeriesStoreOptions> = {}): TestStore 
 
 export const T0_MS = Date.UTC(2026, 0, 1);
 
+/** The wall clock is as it was when the agent started. */
+export const STEADY_CLOCK: ClockState = { shiftMs: 0, setBacks: 0 };
+
 /** A cycle of `neuroncore_counters`, `second` seconds after T0, covering the second before it. */
 export function cycle(second: number, entity: EntityRef = HOST, overrides: Partial<TestCycle> = {}): TestCycle {
   return {
@@ -105,6 +109,7 @@ export function cycle(second: number, entity: EntityRef = HOST, overrides: Parti
     sampledAtMs: T0_MS + second * 1000,
     talliesSinceMs: T0_MS + (second - 1) * 1000,
     monotonicMs: second * 1000,
+    clockState: STEADY_CLOCK,
     lifetimeMs: 1500,
     ...overrides,
   };

@@ -74,7 +74,7 @@ export class Replay {
   }
 
   async apply(batch: ReadingBatch): Promise<readonly ResourceMetrics[]> {
-    this.#collection.apply(batch, { serves: () => true, namesRuntimes: true });
+    this.#collection.apply([batch], { serves: () => true, namesRuntimes: true });
     await this.#clock.advance(PERIOD_MS);
     this.#collection.expire();
     return this.store.collect();

@@ -70,6 +70,20 @@ describe('DeltaConverter', () => {
   });
 
   it.each([
+    { name: 'a total that goes on', startTime: at(-86_400), value: 13, expected: { startTime: at(-86_390), value: 3 } },
+    { name: 'what begins again', startTime: at(-86_391), value: 4, expected: { startTime: at(-86_391), value: 4 } },
+  ])('reports $name after the wall clock was set back by a day', ({ startTime, value, expected }) => {
+    const series = live(10);
+    const batch = [resourceMetrics({}, [counter('executions', [series])])];
+    const deltas = converter();
+    deltas.convert(batch);
+    series.startTime = startTime;
+    series.endTime = at(-86_390);
+    series.value = value;
+    expect(only(deltas.convert(batch))?.dataPoints).toMatchObject([{ ...expected, endTime: at(-86_390) }]);
+  });
+
+  it.each([
     { name: 'a new start time', startTime: at(1), value: 4, expected: { startTime: at(1), value: 4 } },
     { name: 'a new start time before the last sample', startTime: at(0.5), value: 4, expected: { startTime: at(1), value: 4 } },
     { name: 'a smaller value', startTime: CREATED, value: 4, expected: { startTime: at(1), value: 4 } },

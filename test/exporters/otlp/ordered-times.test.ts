@@ -7,9 +7,11 @@ import { OrderedTimes } from '../../../exporters/otlp/ordered-times.ts';
 import { slicePoints } from '../../../exporters/otlp/points.ts';
 import type { ExportOutcome, PushExporter } from '../../../src/exporter.ts';
 import type { MetricGroup } from '../../../src/readings.ts';
+import { SampleClock } from '../../../src/sample-clock.ts';
 import { SelfInstruments } from '../../../src/self-instruments.ts';
 import { msFromHrTime } from '../../../src/series.ts';
 import { TickReader, countPoints } from '../../../src/tick-reader.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { HOST as HOST_ENTITY, T0_MS, TEST_METRICS, cycle as cycleAt, testStore } from '../../support/metrics.ts';
 import { gauge, point, resourceMetrics } from './batches.ts';
 
@@ -244,9 +246,12 @@ async function runTwoPeriods(rules: PrometheusRules, order: 'in order' | 'as sam
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   const store = testStore();
+  const clock = new ManualClock(T0_MS);
+  const sampleClock = new SampleClock(clock);
   const reader = (groups: readonly MetricGroup[], selfMetrics: boolean): TickReader =>
     new TickReader({
       store,
+      sampleClock,
       groups: new Set(groups),
       periodMs: 1000,
       exporters: [exporter],
@@ -258,10 +263,11 @@ async function runTwoPeriods(rules: PrometheusRules, order: 'in order' | 'as sam
   const provider = new MeterProvider({ readers: [fast, slow] });
   const instruments = new SelfInstruments();
   instruments.register(provider.getMeter('neuron-otel', '0'));
-  const nowMs = Date.now() - T0_MS;
   for (let second = 0; second < 6; second += 1) {
     instruments.count('streamLines', { 'neuron.source': 'procfs' });
-    const sampled = (nowMs - 10_000) / 1000 + second;
+    clock.suspend(1000);
+    sampleClock.next(clock.nowMs());
+    const sampled = second + 1;
     for (const [name, atSecond] of [
       ['memory_info', sampled],
       ['vcpu_usage', sampled + 0.1],

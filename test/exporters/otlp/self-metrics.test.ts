@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { ProtobufEncoder } from '../../../exporters/otlp/protobuf.ts';
 import type { ExportOutcome, PushExporter } from '../../../src/exporter.ts';
 import { SelfInstruments } from '../../../src/self-instruments.ts';
+import { SampleClock } from '../../../src/sample-clock.ts';
 import { TickReader } from '../../../src/tick-reader.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { HOST, TEST_METRICS, cycle, runtime, testStore } from '../../support/metrics.ts';
 
 /** Encodes what it gets, and keeps the buffer of each metric's points. */
@@ -40,6 +42,7 @@ function setUp() {
   const instruments = new SelfInstruments();
   const reader = new TickReader({
     store,
+    sampleClock: new SampleClock(new ManualClock()),
     groups: new Set(['neuroncore_counters']),
     periodMs: 1000,
     exporters: [keeper],

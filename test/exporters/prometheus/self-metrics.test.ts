@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { prometheusServices } from '../../../exporters/index.ts';
 import { AgentError } from '../../../src/errors.ts';
 import { createLogger } from '../../../src/log.ts';
+import { SampleClock } from '../../../src/sample-clock.ts';
 import { SelfTelemetry } from '../../../src/self-telemetry.ts';
 import { PullReader } from '../../../src/tick-reader.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
@@ -13,7 +14,7 @@ it('failed scrapes are counted each and logged once, until one works again', asy
   const log: string[] = [];
   const logger = createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) });
   const telemetry = new SelfTelemetry({ clock, logger });
-  const reader = new PullReader(testStore());
+  const reader = new PullReader({ store: testStore(), sampleClock: new SampleClock(clock) });
   telemetry.register(new MeterProvider({ readers: [reader] }).getMeter('neuron-otel'));
   const { onScrape } = prometheusServices(
     {
