@@ -5,10 +5,8 @@ import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/export
 import type { Clock } from '../../src/host.ts';
 import { countPoints } from '../../src/tick-reader.ts';
 import { compressBody } from './compression.ts';
-import { DeltaConverter } from './delta.ts';
-import { ExplicitHistograms } from './explicit.ts';
+import { CollectionConverter } from './converter.ts';
 import type { OtlpBatchOptions, OtlpOptions } from './options.ts';
-import { OrderedTimes } from './ordered-times.ts';
 import type { RequestQueue } from './queue.ts';
 import type { EncodedRequest, RequestEncoder } from './requests.ts';
 import type { Sender } from './sender.ts';
@@ -37,19 +35,15 @@ export class OtlpPushExporter implements OtlpExporter {
   readonly kind = 'push';
   readonly id: string;
   readonly #options: OtlpExporterOptions;
-  readonly #times = new OrderedTimes();
-  readonly #explicit: ExplicitHistograms | undefined;
-  readonly #delta: DeltaConverter | undefined;
+  readonly #converter: CollectionConverter;
   /** Compression runs in other threads; this promise keeps the order. */
   #lastAdded: Promise<void> = Promise.resolve();
   #disposed: Promise<void> | undefined;
 
   constructor(options: OtlpExporterOptions) {
-    const { id, histogram, temporality } = options.destination;
-    this.id = id;
+    this.id = options.destination.id;
     this.#options = options;
-    if (histogram === 'explicit') this.#explicit = new ExplicitHistograms();
-    if (temporality !== 'cumulative') this.#delta = new DeltaConverter({ temporality, createdAtMs: options.clock.nowMs() });
+    this.#converter = new CollectionConverter(options.destination, options.clock.nowMs());
   }
 
   get queueState(): OtlpQueueState {
@@ -58,7 +52,7 @@ export class OtlpPushExporter implements OtlpExporter {
 
   async export(batch: MetricsBatch): Promise<ExportOutcome> {
     if (this.#disposed !== undefined) return failed(countPoints(batch.resourceMetrics), new Error('exporter was disposed'));
-    const resourceMetrics = this.#convert(batch.resourceMetrics).filter((resource) => countPoints([resource]) > 0);
+    const resourceMetrics = this.#converter.convert(batch.resourceMetrics).filter((resource) => countPoints([resource]) > 0);
     const points = countPoints(resourceMetrics);
     if (points === 0) return { outcome: 'sent', points };
     try {
@@ -91,12 +85,6 @@ export class OtlpPushExporter implements OtlpExporter {
     await this.#lastAdded;
     await sender.close();
     await queue.close();
-  }
-
-  #convert(resourceMetrics: readonly ResourceMetrics[]): readonly ResourceMetrics[] {
-    const ordered = this.#times.convert(resourceMetrics);
-    const explicit = this.#explicit?.convert(ordered) ?? ordered;
-    return this.#delta?.convert(explicit) ?? explicit;
   }
 
   #encode(resourceMetrics: readonly ResourceMetrics[]): readonly EncodedRequest[] {

@@ -2,7 +2,7 @@ import { JsonMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { countPoints } from '../../src/tick-reader.ts';
 import type { OtlpBatchOptions } from './options.ts';
-import { slicePoints } from './points.ts';
+import { slicePoints } from '../wire/points.ts';
 import type { EncodedRequest, EncodedRequests, RequestEncoder } from './requests.ts';
 
 /** The serializer of the SDK takes one resource a call, and puts its text between these two. */

@@ -3,7 +3,7 @@ import type { Resource } from '@opentelemetry/resources';
 import type { MetricData, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
 import { SMOOTHED_STEP_MS } from '../../src/sample-clock.ts';
 import { msFromHrTime } from '../../src/series.ts';
-import { withPoints } from './points.ts';
+import { withPoints } from '../wire/points.ts';
 
 /** Times of one scope of one resource. */
 interface ScopeTimes {

@@ -6,7 +6,7 @@ import { ProtobufOutput, ProtobufWriter, VARINT, sizeNested } from '../wire/prot
 import type { OtlpBatchOptions } from './options.ts';
 import { DistributionPoints, NumberPoints, writeExponentialPoint, writeHistogramPoint } from './protobuf-points.ts';
 import { writeAttributes } from './protobuf-values.ts';
-import { remember } from './remember.ts';
+import { remember } from '../wire/remember.ts';
 import { splitIntoRequests } from './requests.ts';
 import type {
   EncodedPoints,

@@ -1,13 +1,63 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { ExportResultCode } from '@opentelemetry/core';
 import type { ExportResult } from '@opentelemetry/core';
+import { CompressionAlgorithm } from '@opentelemetry/otlp-exporter-base';
 import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { withDeadline } from '../../src/deadline.ts';
 import { AgentError } from '../../src/errors.ts';
 import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/exporter.ts';
 import type { Clock } from '../../src/host.ts';
+import type { Logger } from '../../src/log.ts';
 import { countPoints } from '../../src/tick-reader.ts';
+import { CollectionConverter } from './converter.ts';
+import { HeaderSource, TlsSource } from './credentials.ts';
+import type { OtlpOptions } from './options.ts';
 
 const COMPONENT = 'otlp';
+/** The SDK refuses an export beyond 30 at once; a collection has one for each Neuron process. */
+const CONCURRENT_EXPORTS = 10_000;
+
+export interface SdkServices {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Creates an exporter of the OpenTelemetry SDK for one destination: `implementation: sdk`. This module is imported only then, and the
+ * exporter's package only for its protocol. The agent converts collections before (order of times, form of histograms, temporality).
+ */
+export async function createSdkExporter(options: OtlpOptions, { clock, logger }: SdkServices): Promise<PushExporter> {
+  const exporter = await loadExporter(options, logger);
+  const converter = new CollectionConverter(options, clock.nowMs());
+  const adapted = adaptPushMetricExporter(exporter, { id: options.id, timeoutMs: options.timeoutMs, clock });
+  return { ...adapted, export: ({ resourceMetrics }) => adapted.export({ resourceMetrics: converter.convert(resourceMetrics) }) };
+}
+
+async function loadExporter(options: OtlpOptions, logger: Logger): Promise<PushMetricExporter> {
+  const common = {
+    url: options.endpoint,
+    timeoutMillis: options.timeoutMs,
+    compression: options.compression === 'gzip' ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE,
+    concurrencyLimit: CONCURRENT_EXPORTS,
+  };
+  if (options.protocol === 'grpc') {
+    const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-grpc');
+    return new OTLPMetricExporter(common);
+  }
+  const headers = new HeaderSource(options.headers ?? {}, logger);
+  const tls = new TlsSource(options.tls ?? {}, logger);
+  // The SDK asks for headers before each request, and for the agent once.
+  const httpAgentOptions = async (protocol: string): Promise<HttpAgent> =>
+    protocol === 'https:' ? new HttpsAgent({ keepAlive: true, ...(await tls.current()) }) : new HttpAgent({ keepAlive: true });
+  const http = { ...common, headers: () => headers.current(), httpAgentOptions };
+  if (options.protocol === 'http/json') {
+    const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-http');
+    return new OTLPMetricExporter(http);
+  }
+  const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-proto');
+  return new OTLPMetricExporter(http);
+}
 
 export interface AdapterOptions {
   readonly id: string;

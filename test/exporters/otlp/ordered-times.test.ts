@@ -4,7 +4,7 @@ import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OrderedTimes } from '../../../exporters/otlp/ordered-times.ts';
-import { slicePoints } from '../../../exporters/otlp/points.ts';
+import { slicePoints } from '../../../exporters/wire/points.ts';
 import type { ExportOutcome, PushExporter } from '../../../src/exporter.ts';
 import type { MetricGroup } from '../../../src/readings.ts';
 import { SampleClock } from '../../../src/sample-clock.ts';

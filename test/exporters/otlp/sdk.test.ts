@@ -1,16 +1,23 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ExportResultCode } from '@opentelemetry/core';
 import type { ExportResult } from '@opentelemetry/core';
-import { OTLPMetricExporter as JsonExporter } from '@opentelemetry/exporter-metrics-otlp-http';
-import { OTLPMetricExporter as ProtobufExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
-import { JsonMetricsSerializer, ProtobufMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
-import { adaptPushMetricExporter } from '../../../exporters/otlp/sdk.ts';
+import { otlpJson } from '../../../exporters/otlp/json.ts';
+import type { OtlpOptions } from '../../../exporters/otlp/options.ts';
+import { ProtobufEncoder } from '../../../exporters/otlp/protobuf.ts';
+import { UNLIMITED } from '../../../exporters/otlp/requests.ts';
+import { adaptPushMetricExporter, createSdkExporter } from '../../../exporters/otlp/sdk.ts';
 import { systemClock } from '../../../src/host.ts';
+import { silentLogger } from '../../../src/log.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
+import { T0_MS, TEST_METRICS, cycle, testStore } from '../../support/metrics.ts';
 import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
 import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
-import { everyKind, resourceMetrics } from './batches.ts';
+import { decodeRequest } from '../../support/otlp-decode.ts';
+import { scratchDirectory } from '../../support/scratch.ts';
+import { everyKind, gauge, point, resourceMetrics } from './batches.ts';
 
 class FakeSdkExporter implements PushMetricExporter {
   readonly calls: { readonly metrics: ResourceMetrics; readonly done: (result: ExportResult) => void }[] = [];
@@ -95,37 +102,87 @@ describe('adaptPushMetricExporter', () => {
   });
 });
 
-describe('the stock exporters', () => {
-  const [first] = everyKind();
-  const outcome = { outcome: 'sent', points: 8 };
+describe('createSdkExporter', () => {
+  const options: OtlpOptions = {
+    id: 'otlp',
+    endpoint: '',
+    protocol: 'http/protobuf',
+    compression: 'none',
+    timeoutMs: 5000,
+    temporality: 'cumulative',
+  };
+  const services = { clock: systemClock, logger: silentLogger };
 
-  it.each([
-    { name: 'http/protobuf', create: (url: string) => new ProtobufExporter({ url }), serializer: ProtobufMetricsSerializer },
-    { name: 'http/json', create: (url: string) => new JsonExporter({ url }), serializer: JsonMetricsSerializer },
-  ])('$name can be plugged in', async ({ create, serializer }) => {
+  it.each(['none', 'gzip'] as const)(
+    'delivers the points of the native exporter over http/protobuf, compression %s',
+    async (compression) => {
+      await using server = await MisbehavingOtlpServer.start();
+      await using exporter = await createSdkExporter({ ...options, compression, endpoint: server.url }, services);
+      expect(await exporter.export({ resourceMetrics: everyKind() })).toEqual({ outcome: 'sent', points: 13 });
+      expect(server.accepted.flatMap(({ body }) => decodeRequest(body))).toEqual(decodeRequest(nativeBody()));
+    },
+  );
+
+  it('delivers the points of the native exporter over http/json', async () => {
     await using server = await MisbehavingOtlpServer.start();
-    await using exporter = adaptPushMetricExporter(create(server.url), {
-      id: 'otlp',
-      timeoutMs: 5000,
-      clock: systemClock,
-    });
-    expect(await exporter.export({ resourceMetrics: first === undefined ? [] : [first] })).toEqual(outcome);
-    expect(server.accepted.map(({ body }) => body)).toEqual([
-      Buffer.from(serializer.serializeRequest(first ?? resourceMetrics({}, [])) ?? []),
-    ]);
+    await using exporter = await createSdkExporter({ ...options, protocol: 'http/json', endpoint: server.url }, services);
+    await exporter.export({ resourceMetrics: everyKind() });
+    const received = server.accepted.flatMap(({ body }) => (JSON.parse(body.toString()) as { resourceMetrics: unknown[] }).resourceMetrics);
+    expect(received).toEqual((JSON.parse(otlpJson(everyKind()).toString()) as { resourceMetrics: unknown[] }).resourceMetrics);
   });
 
-  it('grpc can be plugged in, and is loaded only then', async () => {
+  it('delivers the points of the native exporter over grpc', async () => {
     await using server = await MisbehavingGrpcServer.start();
-    const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-grpc');
-    await using exporter = adaptPushMetricExporter(new OTLPMetricExporter({ url: server.url }), {
-      id: 'otlp',
-      timeoutMs: 5000,
-      clock: systemClock,
-    });
-    expect(await exporter.export({ resourceMetrics: first === undefined ? [] : [first] })).toEqual(outcome);
-    expect(server.calls.map(({ message }) => message)).toEqual([
-      Buffer.from(ProtobufMetricsSerializer.serializeRequest(first ?? resourceMetrics({}, [])) ?? []),
-    ]);
+    await using exporter = await createSdkExporter({ ...options, protocol: 'grpc', endpoint: server.url }, services);
+    expect(await exporter.export({ resourceMetrics: everyKind() })).toEqual({ outcome: 'sent', points: 13 });
+    expect(server.calls.flatMap(({ message }) => decodeRequest(message))).toEqual(decodeRequest(nativeBody()));
+  });
+
+  it('delivers more resources at once than the SDK exports at once by default', async () => {
+    await using server = await MisbehavingOtlpServer.start();
+    await using exporter = await createSdkExporter({ ...options, endpoint: server.url }, services);
+    const collection = Array.from({ length: 64 }, (_, pid) => resourceMetrics({ 'process.pid': pid }, [gauge('one', [point(pid)])]));
+    expect(await exporter.export({ resourceMetrics: collection })).toEqual({ outcome: 'sent', points: 64 });
+  });
+
+  it('sends headers, those from files among them', async () => {
+    using folder = scratchDirectory();
+    const file = join(folder.path, 'token');
+    writeFileSync(file, 'from-a-file\n');
+    await using server = await MisbehavingOtlpServer.start();
+    const headers = { 'x-plain': 'plain', authorization: { file } };
+    await using exporter = await createSdkExporter({ ...options, endpoint: server.url, headers }, services);
+    await exporter.export({ resourceMetrics: everyKind().slice(0, 1) });
+    expect(server.accepted[0]?.headers).toMatchObject({ 'x-plain': 'plain', authorization: 'from-a-file' });
+  });
+
+  it('converts to differences and explicit buckets before the SDK serializes', async () => {
+    await using server = await MisbehavingOtlpServer.start();
+    const settings = { ...options, protocol: 'http/json', temporality: 'delta', histogram: 'explicit', endpoint: server.url } as const;
+    await using exporter = await createSdkExporter(settings, services);
+    const store = testStore();
+    const nowSecond = (Date.now() - T0_MS) / 1000;
+    for (const second of [1, 2]) {
+      store.apply(cycle(nowSecond + second), (recorder) => {
+        recorder.add(TEST_METRICS.executions, 7, { outcome: 'completed' });
+        recorder.distribution(TEST_METRICS.latency, { count: 10, quantiles: new Map([[0.5, 0.01]]) }, {});
+      });
+      await exporter.export({ resourceMetrics: [store.collectHost()] });
+    }
+    const last = server.accepted.at(-1)?.body.toString() ?? '';
+    expect(last).toContain('"asInt":7');
+    expect(last).toContain('"explicitBounds"');
+    expect(last).toContain('"aggregationTemporality":1');
+  });
+
+  it('reports points as failed that the receiver refuses', async () => {
+    await using server = await MisbehavingOtlpServer.start();
+    server.behave = () => ({ kind: 'respond', status: 400 });
+    await using exporter = await createSdkExporter({ ...options, endpoint: server.url }, services);
+    expect(await exporter.export({ resourceMetrics: everyKind().slice(0, 1) })).toMatchObject({ outcome: 'failed', points: 8 });
   });
 });
+
+function nativeBody(): Buffer {
+  return new ProtobufEncoder().encode(everyKind(), UNLIMITED).requests[0]?.body ?? Buffer.alloc(0);
+}

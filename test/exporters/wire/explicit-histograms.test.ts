@@ -1,9 +1,9 @@
 import { DataPointType } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import { DeltaConverter } from '../../../exporters/otlp/delta.ts';
-import { ExplicitHistograms } from '../../../exporters/otlp/explicit.ts';
+import { ExplicitHistograms } from '../../../exporters/wire/explicit-histograms.ts';
 import { PercentileHistogram } from '../../../src/percentile-histogram.ts';
-import { END, exponential, gauge, point, resourceMetrics } from './batches.ts';
+import { END, exponential, gauge, point, resourceMetrics } from '../otlp/batches.ts';
 
 function recorded(seconds: number, count = 10): PercentileHistogram {
   const histogram = new PercentileHistogram();
