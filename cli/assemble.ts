@@ -1,4 +1,5 @@
 import { bootTimeMs } from '../sources/procfs/boot-time.ts';
+import { readMachine } from '../sources/imds/machine.ts';
 import { createSources } from '../sources/index.ts';
 import type { SourceSet } from '../sources/index.ts';
 import { createExporters } from '../exporters/index.ts';
@@ -11,10 +12,13 @@ import { selectionOf } from '../config/groups.ts';
 import { Agent } from '../src/agent.ts';
 import { Collection } from '../src/collection.ts';
 import type { Exporter } from '../src/exporter.ts';
+import type { Host } from '../src/host.ts';
+import { machineName } from '../src/identity.ts';
 import type { Logger } from '../src/log.ts';
 import { toggleOf } from '../src/metric-table.ts';
 import type { MetricDefinition } from '../src/metric-table.ts';
 import type { Report } from '../src/report.ts';
+import type { HostFacts } from '../src/readings.ts';
 import { SelfTelemetry } from '../src/self-telemetry.ts';
 import { SeriesStore } from '../src/series-store.ts';
 import type { StreamSource } from '../src/source.ts';
@@ -57,6 +61,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     receivers: new Map(RECEIVERS.map((receiver) => [receiver.group, receiver])),
     runtimeResource,
     identify: sources.identify,
+    hostIdentity: hostIdentityOf(config, sources.host),
     eccCounts: config.eccCounts,
     ...withBootTime(bootTimeMs(sources.host)),
   });
@@ -105,6 +110,19 @@ function createStore(config: AgentConfig): SeriesStore {
     maxSeries: config.telemetry.maxSeries,
     isEnabled: (metric: MetricDefinition) => (metric.legacyOnly === true ? metric.enabled : (isOn.get(toggleOf(metric)) ?? metric.enabled)),
   });
+}
+
+/**
+ * The user's own word first, then the id of the instance, which a stream from another host brings with its first record, then what this
+ * machine knows by itself. The firmware has the id of the instance also where the metadata service does not answer, or answers late.
+ */
+function hostIdentityOf(config: AgentConfig, host: Host): (facts: HostFacts) => string | undefined {
+  const ofUser = config.resource.attributes['host.id'];
+  return ({ instance_info: instance }) => {
+    if (ofUser !== undefined) return String(ofUser);
+    if (instance?.instance_id !== undefined && instance.instance_id !== '') return instance.instance_id;
+    return readMachine(host).info.instance_id ?? machineName(host);
+  };
 }
 
 function reportFromReadings(collection: Collection): Report {

@@ -26,6 +26,8 @@ export interface CollectionOptions {
   readonly runtimeResource: (runtime: RuntimeRef) => Readonly<Record<string, string | number>>;
   /** Adds what the host knows about a process (start time, executable, container); the runtime itself when nothing is known. */
   readonly identify: (runtime: RuntimeRef) => RuntimeRef;
+  /** Returns what tells this host from all others, with the facts of the first cycle. */
+  readonly hostIdentity: (facts: HostFacts) => string | undefined;
   readonly bootTimeMs?: number;
   readonly eccCounts: ReceiverContext['eccCounts'];
 }
@@ -57,6 +59,7 @@ export class Collection {
   readonly sampleClock: SampleClock;
   readonly #latest = new Map<string, AnyGroupReading>();
   #facts: HostFacts = {};
+  #isHostIdentified = false;
   #runtimes: readonly RuntimeRef[] = [];
 
   constructor(options: CollectionOptions) {
@@ -85,6 +88,7 @@ export class Collection {
     const admitted = batches.map((batch): ReadingBatch => ({ ...batch, readings: this.#admitted(batch, authority) }));
     // Facts first: receivers name devices and pods by them, also in the cycle that brings them.
     for (const { readings } of admitted) this.#learnFacts(readings);
+    this.#identifyHost();
     const recorded = new Set<MetricGroup>();
     for (const batch of admitted) {
       telemetry.collectionFailures(batch.failures);
@@ -101,6 +105,14 @@ export class Collection {
       this.#options.telemetry.groupExpired(group);
       for (const [key, reading] of this.#latest) if (reading.group === group) this.#latest.delete(key);
     }
+  }
+
+  /** Facts that come later change the resources, but no identity. */
+  #identifyHost(): void {
+    if (this.#isHostIdentified) return;
+    this.#isHostIdentified = true;
+    const identity = this.#options.hostIdentity(this.#facts);
+    if (identity !== undefined) this.#options.store.identify(identity);
   }
 
   #admitted(batch: ReadingBatch, authority: Authority): readonly AnyGroupReading[] {

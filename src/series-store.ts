@@ -3,6 +3,7 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { Resource } from '@opentelemetry/resources';
 import type { ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
 import { GroupSeries, StoreCounts } from './group-series.ts';
+import { instanceIdOf } from './identity.ts';
 import type { MetricDefinition } from './metric-table.ts';
 import type { Cycle, CycleTime } from './receiver.ts';
 import type { MetricGroup } from './readings.ts';
@@ -47,6 +48,7 @@ export class SeriesStore {
   readonly #host: Entity;
   readonly #runtimes = new Map<string, Entity>();
   readonly #counts: StoreCounts;
+  #hostIdentity: string | undefined;
 
   constructor(options: SeriesStoreOptions) {
     this.#options = options;
@@ -66,6 +68,16 @@ export class SeriesStore {
 
   get hostResource(): Resource {
     return this.#resource(this.#host);
+  }
+
+  /**
+   * States what tells the host from all others, once and before the first cycle: an identity that changed would end every series. Each
+   * resource gets a `service.instance.id` from it, because that and the points' attributes are all that backends of the Prometheus family
+   * keep. The user's own one stays that of the host, and those of the processes are made from it.
+   */
+  identify(hostIdentity: string): void {
+    this.#hostIdentity ??= hostIdentity;
+    this.#host.resource = undefined;
   }
 
   /** Begins a cycle of one group of one entity: what is recorded before its `end` replaces the group's points. */
@@ -170,6 +182,13 @@ export class SeriesStore {
     return entity.resource;
   }
 
+  #instanceId(ref: EntityRef): string | undefined {
+    const ofUser = this.#options.resource['service.instance.id'];
+    const ofHost = ofUser === undefined ? this.#hostIdentity && instanceIdOf(this.#hostIdentity) : String(ofUser);
+    if (ref.kind === 'host' || ofHost === undefined) return ofHost;
+    return instanceIdOf(`${ofHost}\u0000${ref.key}`);
+  }
+
   #resourceAttributes(entity: Entity): Attributes {
     const attributes: Attributes = {};
     const layers = contributionsOf(this.#host);
@@ -177,7 +196,8 @@ export class SeriesStore {
     for (const layer of [...layers, this.#options.resource]) {
       for (const [name, value] of Object.entries(layer)) if (value !== undefined) attributes[name] = value;
     }
-    return attributes;
+    const instanceId = this.#instanceId(entity.ref);
+    return instanceId === undefined ? attributes : { ...attributes, 'service.instance.id': instanceId };
   }
 }
 

@@ -30,9 +30,9 @@ async function pointsOfGolden(name: string): Promise<readonly FlatPoint[]> {
   );
 }
 
-/** A point without its times. The resource is the agent's own: it has a version. */
+/** A point without its times. The resource is the agent's own: it has a version and an id. */
 function identified({ metric, scope, resource, attributes, value }: FlatPoint) {
-  const own = ['service.version', 'telemetry.distro.name', 'telemetry.distro.version'];
+  const own = ['service.version', 'service.instance.id', 'telemetry.distro.name', 'telemetry.distro.version'];
   return { metric, scope, resource: Object.fromEntries(Object.entries(resource).filter(([key]) => !own.includes(key))), attributes, value };
 }
 
@@ -60,6 +60,14 @@ describe.each(CASES)('once --source file:%s', (name) => {
     const points = flatten([parseObject(await once(name, 'otlp-json'))]);
     expect(points.map(identified)).toEqual((await pointsOfGolden(name)).map(identified));
     expect(points.map(({ resource }) => resource['service.version'])).toEqual(points.map(() => VERSION));
+  });
+
+  it('prints points that stay apart where a series is job, instance, metric and the attributes of the point', async () => {
+    const points = flatten([parseObject(await once(name, 'otlp-json'))]);
+    const series = points.map(({ metric, resource, attributes }) =>
+      JSON.stringify([metric, resource['service.name'], resource['service.instance.id'] ?? null, attributes]),
+    );
+    expect(new Set(series).size).toBe(points.length);
   });
 
   it('prints each point of its golden once on a Prometheus page', async () => {

@@ -164,6 +164,7 @@ function setUp(parts: { readonly stream?: boolean; readonly pull?: boolean; read
     ]),
     runtimeResource: (runtime) => ({ 'process.pid': runtime.pid }),
     identify: (runtime) => runtime,
+    hostIdentity: () => undefined,
     eccCounts: 'cumulative',
   });
   const sink = new SinkExporter();

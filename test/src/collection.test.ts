@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { Collection } from '../../src/collection.ts';
 import { AgentError } from '../../src/errors.ts';
+import { instanceIdOf } from '../../src/identity.ts';
 import { silentLogger } from '../../src/log.ts';
 import type { Receiver } from '../../src/receiver.ts';
-import type { AnyGroupReading, MetricGroup } from '../../src/readings.ts';
+import type { AnyGroupReading, HostFacts, MetricGroup } from '../../src/readings.ts';
 import { SelfTelemetry } from '../../src/self-telemetry.ts';
 import type { ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -17,7 +18,7 @@ class FailureLog extends SelfTelemetry {
   }
 }
 
-function setUp(receivers: readonly Receiver[]) {
+function setUp(receivers: readonly Receiver[], hostIdentity: (facts: HostFacts) => string | undefined = () => undefined) {
   const clock = new ManualClock();
   const telemetry = new FailureLog({ logger: silentLogger, clock });
   const store = testStore();
@@ -34,6 +35,7 @@ function setUp(receivers: readonly Receiver[]) {
     receivers: new Map(receivers.map((receiver) => [receiver.group, receiver])),
     runtimeResource: (runtime) => ({ 'process.pid': runtime.pid }),
     identify: (runtime) => runtime,
+    hostIdentity,
     eccCounts: 'cumulative',
   });
   const apply = (readings: readonly AnyGroupReading[]): ReadonlySet<MetricGroup> => {
@@ -85,6 +87,32 @@ describe('Collection', () => {
     isBroken = false;
     apply([{ group: 'memory_info', data: {} }]);
     expect(flatten(store.collect())).toHaveLength(1);
+  });
+
+  describe('the identity of the host', () => {
+    const receiver: Receiver<'memory_info'> = {
+      group: 'memory_info',
+      metrics: TEST_METRICS,
+      receive: (_reading, recorder) => recorder.set(TEST_METRICS.memory, 1, { core: 0 }),
+    };
+    const hostIdentity = ({ instance_info: instance }: HostFacts) => instance?.instance_id ?? 'machine';
+    const facts: AnyGroupReading = { group: 'instance_info', data: { instance_id: 'i-1' } };
+    const sample: AnyGroupReading = { group: 'memory_info', data: {} };
+
+    it('comes from facts that are in the first cycle, wherever they are in it', () => {
+      const { store, apply } = setUp([receiver], hostIdentity);
+      apply([sample, facts]);
+      expect(store.hostResource.attributes['service.instance.id']).toBe(instanceIdOf('i-1'));
+    });
+
+    it('does not change when facts come later', () => {
+      const { store, apply } = setUp([receiver], hostIdentity);
+      apply([sample]);
+      const first = store.hostResource.attributes['service.instance.id'];
+      apply([sample, facts]);
+      expect(first).toBe(instanceIdOf('machine'));
+      expect(store.hostResource.attributes['service.instance.id']).toBe(first);
+    });
   });
 
   it('counts a group without a receiver and does not report it as recorded', () => {

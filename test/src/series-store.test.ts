@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { SUSPENDED_ENTITY_RETENTION_MS } from '../../src/series-store.ts';
 
+import { runtimeKey } from '../../src/readings.ts';
+import type { EntityRef } from '../../src/series-store.ts';
 import { MAX_ATTRIBUTE_LENGTH } from '../../src/series.ts';
 import { HOST, T0_MS, TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
 import type { Recorder } from '../../src/receiver.ts';
@@ -296,6 +298,51 @@ describe('SeriesStore', () => {
       { 'service.name': 'mine', 'host.id': 'by-user', 'host.type': 'trn1.2xlarge' },
       { 'service.name': 'mine', 'host.id': 'by-user', 'host.type': 'trn1.2xlarge', 'process.pid': 42 },
     ]);
+  });
+
+  describe('service.instance.id', () => {
+    const idsOf = (hostIdentity: string, entities: readonly EntityRef[], resource: Readonly<Record<string, string>> = {}) => {
+      const store = testStore({ resource: { 'service.name': 'test', ...resource } });
+      store.identify(hostIdentity);
+      for (const entity of [HOST, ...entities]) store.apply(cycle(1, entity), (recorder) => recorder.set(utilization, 1, { core: 0 }));
+      return store.collect().map(({ resource: { attributes } }) => String(attributes['service.instance.id']));
+    };
+    const process = (pid: number, startTimeMs: number, tag: string) => runtime(runtimeKey({ pid, startTimeMs, tag }));
+    const PROCESSES = [process(1, 1, '1'), process(2, 1, '1'), process(1, 2, '1'), process(1, 1, '11'), process(11, 1, '1')];
+
+    it('is another one for the host and for each pid, start and tag', () => {
+      expect(new Set(idsOf('host-1', PROCESSES)).size).toBe(1 + PROCESSES.length);
+    });
+
+    it('is the same after a restart of the agent', () => {
+      expect(idsOf('host-1', PROCESSES)).toEqual(idsOf('host-1', PROCESSES));
+    });
+
+    it('is another one on another host, for the same processes too', () => {
+      expect(new Set([...idsOf('host-1', PROCESSES), ...idsOf('host-2', PROCESSES)]).size).toBe(2 * (1 + PROCESSES.length));
+    });
+
+    it('does not show the name of the host', () => {
+      expect(idsOf('host-1', []).join(' ')).not.toContain('host-1');
+    });
+
+    it("is the user's own for the host, and made from it for the processes", () => {
+      const own = { 'service.instance.id': 'mine' };
+      const [host, ...processes] = idsOf('host-1', PROCESSES, own);
+      expect(host).toBe('mine');
+      expect(new Set(processes).size).toBe(PROCESSES.length);
+      expect(processes).not.toContain('mine');
+      expect(idsOf('host-2', PROCESSES, own)).toEqual([host, ...processes]);
+      expect(idsOf('host-1', PROCESSES, { 'service.instance.id': 'another' })).not.toEqual([host, ...processes]);
+    });
+
+    it('stays when the host is identified again', () => {
+      const store = testStore();
+      store.identify('host-1');
+      const before = store.hostResource.attributes['service.instance.id'];
+      store.identify('host-2');
+      expect(store.hostResource.attributes['service.instance.id']).toBe(before);
+    });
   });
 
   it('keeps a resource identical until something about it changes', () => {

@@ -52,6 +52,7 @@ export class Replay {
       runtimeResource,
       identify: options.seesProcesses === false ? (runtime) => runtime : started,
       bootTimeMs: BOOT_MS,
+      hostIdentity: () => undefined,
       eccCounts: options.eccCounts ?? 'cumulative',
     });
   }
