@@ -7,5 +7,7 @@ export default defineConfig({
     exclude: ['test/**/*.long.test.ts', 'test/e2e/**', 'test/soak/**', 'node_modules/**'],
     testTimeout: 30_000,
     restoreMocks: true,
+    // A test whose loop runs zero times asserts nothing, and fails.
+    expect: { requireAssertions: true },
   },
 });

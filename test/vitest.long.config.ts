@@ -10,5 +10,7 @@ export default defineConfig({
     // Ten times what the slowest needs on a calm machine.
     testTimeout: 600_000,
     restoreMocks: true,
+    // A test whose loop runs zero times asserts nothing, and fails.
+    expect: { requireAssertions: true },
   },
 });

@@ -9,5 +9,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     fileParallelism: false,
+    // A test whose loop runs zero times asserts nothing, and fails.
+    expect: { requireAssertions: true },
   },
 });

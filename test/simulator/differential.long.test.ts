@@ -5,7 +5,9 @@ import { silentLogger } from '../../src/log.ts';
 import type { DeviceCounters, DeviceErrors } from '../../src/readings.ts';
 import { expectSysfsToBeTrue, readDevices, virtualMachine } from './support/sysfs-truth.ts';
 
-test.each(VIRTUAL_INSTANCE_TYPES)('what sysfs reads of %s is true, through incidents and resets', expectSysfsToBeTrue);
+test.each(VIRTUAL_INSTANCE_TYPES)('what sysfs reads of %s is true, through incidents and resets', async (instanceType) => {
+  await expectSysfsToBeTrue(instanceType);
+});
 
 test('what sysfs reads of errors, health and power is true', async () => {
   await using machine = await virtualMachine('trn2.48xlarge', { seed: 2 });

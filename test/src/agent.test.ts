@@ -255,12 +255,16 @@ describe('Agent with a stream', () => {
     await agent[Symbol.asyncDispose]();
   });
 
-  it('says so when the stream has ended', async () => {
+  it('resolves ended when the stream has ended, and not before', async () => {
     const { agent, clock, stream } = setUp({ stream: true });
+    let hasEnded = false;
+    void agent.ended.then(() => (hasEnded = true));
     await agent.start();
     await stream.sink?.batch(record(clock, [A]));
+    expect(hasEnded).toBe(false);
     stream.sink?.state({ state: 'ended' });
     await agent.ended;
+    expect(hasEnded).toBe(true);
     await agent[Symbol.asyncDispose]();
   });
 });
@@ -399,9 +403,10 @@ describe('Agent with a stream above a native source', () => {
     await agent[Symbol.asyncDispose]();
   });
 
-  it('disposes twice, and before it started', async () => {
-    const { agent } = setUp({ stream: true, pull: true });
+  it('may be disposed before it started, and again', async () => {
+    const { agent, pull } = setUp({ stream: true, pull: true });
     await agent[Symbol.asyncDispose]();
-    await agent[Symbol.asyncDispose]();
+    await expect(agent[Symbol.asyncDispose]()).resolves.toBeUndefined();
+    expect(pull.reads).toEqual([]);
   });
 });

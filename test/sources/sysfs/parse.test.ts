@@ -54,7 +54,11 @@ describe('a number', () => {
   });
 
   it('of 64 bits keeps its value', () => {
-    fc.assert(fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (value) => BigInt(decimal(`${value}\n`) ?? -1) === value));
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (value) => {
+        expect(BigInt(decimal(`${value}\n`) ?? -1)).toBe(value);
+      }),
+    );
   });
 });
 

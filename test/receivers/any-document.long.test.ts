@@ -1,0 +1,6 @@
+import { it } from 'vitest';
+import { expectAnyDocumentToBeReceived } from '../support/any-document.ts';
+
+it('receivers neither throw at 5,000 strange records nor lose the good record that follows', async () => {
+  await expectAnyDocumentToBeReceived(5_000);
+});
