@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../../simulator/random.ts';
 import { CLASSIC_BOUNDARIES, MAX_BUCKETS, PercentileHistogram } from '../../src/percentile-histogram.ts';
 import type { PercentileHistogramInput } from '../../src/percentile-histogram.ts';
 
@@ -209,6 +210,38 @@ function plain(histogram: PercentileHistogram) {
   const { count, sum, min, max, scale, zeroCount, positive, negative } = histogram;
   return { count, sum, min, max, scale, zeroCount, positive, negative, classic: histogram.classicBuckets().cumulativeCounts };
 }
+
+/** As PromQL's `histogram_quantile` reads it: exponential interpolation within the bucket. */
+function quantileOf(histogram: PercentileHistogram, quantile: number): number {
+  const rank = quantile * histogram.count;
+  let before = histogram.zeroCount;
+  for (const [index, count] of histogram.positive.bucketCounts.entries()) {
+    if (before + count >= rank) return 2 ** ((histogram.positive.offset + index + (rank - before) / count) * 2 ** -histogram.scale);
+    before += count;
+  }
+  return Number.NaN;
+}
+
+describe('a fleet of which one host in ten is five times slower', () => {
+  const random = new Random(2026, 'fleet');
+  const hosts = Array.from({ length: 200 }, (_, host) =>
+    Array.from({ length: 200 }, () => (host % 10 === 0 ? 0.025 : 0.005) * Math.exp(0.5 * random.normal())),
+  );
+  const truth = hosts.flat().toSorted((a, b) => a - b);
+  const fleet = new PercentileHistogram();
+  for (const ofHost of hosts) fleet.merge(histogramOf(percentilesOf(ofHost)));
+
+  it.each([0.5, 0.9, 0.99, 0.999])('has a merged histogram whose quantile %s is within 8 percent of the truth', (quantile) => {
+    const expected = truth[Math.ceil(truth.length * quantile) - 1] ?? Number.NaN;
+    expect(Math.abs(quantileOf(fleet, quantile) / expected - 1)).toBeLessThan(0.08);
+  });
+
+  it('has an average of the hosts’ p99 that is wrong by more than 40 percent', () => {
+    const mean = hosts.reduce((sum, ofHost) => sum + (percentilesOf(ofHost).quantiles.get(0.99) ?? Number.NaN), 0) / hosts.length;
+    const expected = truth[Math.ceil(truth.length * 0.99) - 1] ?? Number.NaN;
+    expect(mean / expected).toBeLessThan(0.6);
+  });
+});
 
 describe('cases', () => {
   const seven = (values: readonly number[]) => new Map(QUANTILES.map((quantile, index) => [quantile, values[index] ?? Number.NaN]));
