@@ -68,7 +68,8 @@ describe('neuron-otel', () => {
     [['once', '--format', 'xml'], 'otlp-json'],
   ])('explains wrong usage %j on stderr and exits 2', async (argv, hint) => {
     const { exitCode, stdout, stderr } = await cli(argv);
-    expect([exitCode, stdout]).toEqual([2, '']);
+    expect(exitCode).toBe(2);
+    expect(stdout).toBe('');
     expect(stderr).toContain(hint);
   });
 
@@ -77,7 +78,8 @@ describe('neuron-otel', () => {
       '{"period":"500q","neuron_runtimes":[{"metrics":[{"type":"vcpu_usage"}]}],"system_metrics":[{"type":"memory_inf"}],"exporterz":{}}',
     );
     const { exitCode, stdout, stderr } = await cli(['-c', path]);
-    expect([exitCode, stdout]).toEqual([78, '']);
+    expect(exitCode).toBe(78);
+    expect(stdout).toBe('');
     for (const place of ['period', 'neuron_runtimes[0].metrics[0].type', 'system_metrics[0].type', 'exporterz'])
       expect(stderr).toContain(place);
   });
@@ -110,7 +112,8 @@ describe('neuron-otel validate', () => {
       }),
     );
     const { exitCode, stdout, stderr } = await cli(['validate', '-c', path]);
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(stderr).toBe('');
+    expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^execution_stats +1s +processes with tag \/\^train\/ /m);
     expect(stdout).toMatch(/^memory_info +5s +host /m);
     expect(stdout).toMatch(/^memory_used +off$/m);

@@ -222,7 +222,8 @@ it('10,000 processes leave nothing behind in the agent: no series, no memory, no
   expect(seen).toBeGreaterThan(0.6 * LIVES);
   expect(census.longestAfterlifeMs).toBeLessThan(LONGEST_AFTERLIFE_MS);
   expect(page).not.toContain('process_pid=');
-  expect({ series: after.series, hostFiles: after.hostFiles }).toEqual({ series: before.series, hostFiles: before.hostFiles });
+  expect(after.series).toEqual(before.series);
+  expect(after.hostFiles).toEqual(before.hostFiles);
   expect(after.descriptors).toBeLessThanOrEqual(before.descriptors + CONNECTIONS);
   for (const kind of ['residentBytes', 'heapBytes', 'externalBytes'] as const)
     expect(after[kind] - before[kind], kind).toBeLessThan(MAX_GROWTH_BYTES);

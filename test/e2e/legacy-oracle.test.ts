@@ -39,8 +39,8 @@ async function expectSamePages(records: readonly string[], eccCounts: EccCounts 
   const actual = await agentPages(records, eccCounts);
   expect(actual).toHaveLength(expected.length);
   for (const [index, { text, openMetrics }] of expected.entries()) {
-    expect({ index, difference: firstDifference(actual[index]?.text ?? '', text) }).toEqual({ index, difference: undefined });
-    expect({ index, difference: firstDifference(actual[index]?.openMetrics ?? '', openMetrics) }).toEqual({ index, difference: undefined });
+    expect(firstDifference(actual[index]?.text ?? '', text), `record ${index}`).toBeUndefined();
+    expect(firstDifference(actual[index]?.openMetrics ?? '', openMetrics), `record ${index}`).toBeUndefined();
   }
 }
 
