@@ -92,7 +92,7 @@ describe('neuron-otel', () => {
 });
 
 describe('neuron-otel validate', () => {
-  it('says of the datastore that it is not proven on hardware', async () => {
+  it('warns that reading the datastore is not proven on hardware', async () => {
     const devRoot = join(folder, 'dev');
     mkdirSync(devRoot);
     writeFileSync(join(devRoot, 'neuron0'), '');

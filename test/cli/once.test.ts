@@ -104,7 +104,7 @@ describe('once with 32 runtimes', () => {
 });
 
 describe('once', () => {
-  it('says so and exits 1 when there is no such file', async () => {
+  it('reports source_absent and exits 1 when there is no such file', async () => {
     const { exitCode, stdout, stderr } = await cli(['once', '--source', 'file:/nonexistent/x', '--format', 'json']);
     expect(exitCode).toBe(1);
     expect(stdout).toBe('');
@@ -117,7 +117,7 @@ describe('once', () => {
     expect(stderr).toContain('no sample came');
   });
 
-  it('needs a format, and says which there are', async () => {
+  it('exits 2 without a format, and names the option', async () => {
     const { exitCode, stderr } = await cli(['once']);
     expect(exitCode).toBe(2);
     expect(stderr).toContain('--format');

@@ -29,11 +29,14 @@ test.each([
   expect(read(key)).toEqual({ index, failures: [] });
 });
 
-test.each(['', '00', '012', '1000000', '-1', '+1', '1.0', '1e3', ' 1', '1\n', '٣', 'core'])('%j is none, and that is a failure', (key) => {
-  expect(read(key)).toEqual({ index: undefined, failures: ['source_malformed'] });
-});
+test.each(['', '00', '012', '1000000', '-1', '+1', '1.0', '1e3', ' 1', '1\n', '٣', 'core'])(
+  '%j is no index of a core, and counts as a failure',
+  (key) => {
+    expect(read(key)).toEqual({ index: undefined, failures: ['source_malformed'] });
+  },
+);
 
-test('an index is what the pattern of one says, whatever the name', () => {
+test('an index matches its pattern, whatever the name of the member', () => {
   const name = fc.oneof(fc.string(), fc.stringMatching(/^[0-9]{0,8}$/), fc.nat().map(String));
   fc.assert(
     fc.property(name, (key) => {

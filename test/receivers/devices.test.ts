@@ -46,7 +46,7 @@ function statesOf(health: DeviceHealth): Readonly<Record<string, unknown>> {
   return Object.fromEntries(points.map(({ attributes, value }) => [attributes['hw.state'], value]));
 }
 
-describe('what only sysfs knows', () => {
+describe('a reading of sysfs', () => {
   it('becomes points of the device', () => {
     const all = received({});
     expect(all.failures).toEqual([]);
@@ -58,7 +58,7 @@ describe('what only sysfs knows', () => {
     expect(valuesOf(all, metrics.links)).toEqual({ '3/2': 1, '3/7': 1 });
   });
 
-  it('rows that can be repaired are errors of a kind of their own', () => {
+  it('has repairable errors under an error type of their own', () => {
     const all = new GroupTest('neuron_hw_counters').receive({ data: { neuron_devices: [ERRORS], counts: 'cumulative' } });
     expect(valuesOf(all, ecc.errors)).toEqual({
       'neuron3:hbm/memory/neuron3/HBM/corrected/3': 4,
@@ -96,7 +96,7 @@ describe('health', () => {
     expect(statesOf({ state: 'unknown', reason: 'not_reported', unhealthy_components: [] })).toEqual({ ok: 0, failed: 0, unknown: 1 });
   });
 
-  it('carries what the device is', () => {
+  it('carries the facts of the device', () => {
     const [point] = received({}).points.filter(({ metric }) => metric === 'hw.status');
     expect(point?.attributes).toMatchObject({
       'hw.id': 'neuron3',
@@ -123,7 +123,7 @@ describe('health', () => {
     );
   });
 
-  it('names the parts that fail, those it never heard of too, and says nothing about parts it cannot see', () => {
+  it('names each component that fails, known or not, and has no point for a component that is not reported', () => {
     const failing = received({ device_health: { state: 'unhealthy', reason: 'components', unhealthy_components: ['hbm', 'flux'] } });
     const parts = valuesOf(failing, metrics.componentFaults);
     expect(Object.keys(parts)).toHaveLength(11);
@@ -136,7 +136,7 @@ describe('health', () => {
   });
 });
 
-it('a total that fell begins anew and is never a negative step', () => {
+it('a total that fell begins again and never leads to a negative step', () => {
   const test = group();
   test.receive({ data: { neuron_devices: [DEVICE] } });
   const core = { ...DEVICE.device_cores?.['0'], executions: { completed: 2 }, model_loads: 0 };

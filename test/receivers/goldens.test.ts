@@ -33,7 +33,7 @@ describe('what receivers make of a recorded host', () => {
     expectGolden('receivers/trn1-one-runtime.everything.txt', text);
   });
 
-  it('with ECC counts as tallies', async () => {
+  it('ECC counts that are tallies are added up', async () => {
     const replay = await replayFixture('inf2', { eccCounts: 'tally' });
     const errors = flatten(replay.store.collect()).filter(({ metric }) => metric === 'hw.errors');
     // 0 + 3 + 3 + 1, as the AWS script adds them.

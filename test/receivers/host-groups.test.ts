@@ -51,15 +51,15 @@ describe('memory_info', () => {
   });
 });
 
-describe('what only native sources tell', () => {
-  it('of memory is what the kernel calls available', () => {
+describe('a reading of a native source', () => {
+  it('has the memory that the kernel calls available', () => {
     const received = new GroupTest('memory_info').receive({
       data: { memory_total_bytes: 100, memory_used_bytes: 60, memory_available_bytes: 70 },
     });
     expect(valuesOf(received, memory.available)).toEqual({ '': 70 });
   });
 
-  it('of a process is its memory, its threads and its age', () => {
+  it('has the memory, the threads and the age of a process', () => {
     const data = { thread_count: 3, memory_resident_bytes: 4096, memory_virtual_bytes: 8192, uptime_seconds: 12.5 };
     const received = new GroupTest('neuron_runtime_vcpu_usage').receive({ data });
     expect(valuesOf(received, processUsage.threads)).toEqual({ '': 3 });
@@ -68,7 +68,7 @@ describe('what only native sources tell', () => {
     expect(valuesOf(received, processUsage.uptime)).toEqual({ '': 12.5 });
   });
 
-  it('of executions is how many of the latencies were seen', () => {
+  it('has the share of latencies that were seen', () => {
     const received = new GroupTest('execution_stats').receive({ data: { latency_coverage: 0.25 } });
     expect(valuesOf(received, executions.latencyCoverage)).toEqual({ '': 0.25 });
   });
@@ -164,7 +164,7 @@ describe('neuron_hw_counters', () => {
     });
   });
 
-  it('knows that the device memory of Inf1 is DDR, by device or by instance type', () => {
+  it('calls the device memory of Inf1 DDR, by device or by instance type', () => {
     const inf1 = [{ neuron_hardware_info: { neuron_device_type: 'inferentia' } }, { instance_info: { instance_type: 'inf1.24xlarge' } }];
     for (const facts of inf1) {
       const received = new GroupTest('neuron_hw_counters').receive({ data: { neuron_devices: [device(0, 2)] } }, { facts });
@@ -215,7 +215,7 @@ describe('neuron_hw_counters', () => {
     expect(points[0]).toMatchObject({ value: 6, startSecond: 0 });
   });
 
-  it('takes a device that is listed twice once, and says so', () => {
+  it('takes a device that is listed twice once, and counts a failure', () => {
     const received = new GroupTest('neuron_hw_counters').receive({ data: { neuron_devices: [device(0, 1), device(0, 2)] } });
     expect(received.points).toHaveLength(3);
     expect(received.failures.map(({ code }) => code)).toEqual(['source_malformed']);
@@ -302,7 +302,7 @@ describe('neuron_hardware_info', () => {
     ]);
   });
 
-  it('says zero devices where the source says so, and where an error stands next to it the legacy family only', () => {
+  it('has zero devices where the source reports zero, and only in the legacy family where it reports an error as well', () => {
     const none = { neuron_device_count: 0, neuroncore_per_device_count: 0 };
     expect(valuesOf(new GroupTest('neuron_hardware_info').receive({ data: none }), hardware.deviceCount)).toEqual({ '': 0 });
     const failed = new GroupTest('neuron_hardware_info').receive({ data: none, error: 'no neuron device found' });
@@ -310,7 +310,7 @@ describe('neuron_hardware_info', () => {
     expect(failed.points).toHaveLength(1);
   });
 
-  it('does not believe a billion devices', () => {
+  it('refuses a billion devices', () => {
     const received = new GroupTest('neuron_hardware_info').receive({ data: { ...data, neuron_device_count: 1e9 } });
     expect(received.points).toEqual([]);
     expect(received.failures.map(({ code }) => code)).toEqual(['source_malformed']);
@@ -333,7 +333,7 @@ describe('neuron_k8s_info', () => {
     expect(valuesOf(received, k8s.deviceAllocation)).toEqual({ '1/c/ml/-': 1 });
   });
 
-  it('loses one placement to a member that is no index, and says so', () => {
+  it('loses one placement to a member that is no index, and counts a failure', () => {
     const received = new GroupTest('neuron_k8s_info').receive({
       data: { neurondevices_k8s_info: { neuron0: pod('a', []), '1': pod('b', []) } },
     });

@@ -44,7 +44,7 @@ describe('the pod of a set of cores', () => {
     for (const cores of [[0, 1], [2], [3]]) expect(podOfCores(cores, known)).toEqual({ 'k8s.pod.name': 'a', 'k8s.namespace.name': 'ml' });
   });
 
-  it('cannot be told without placements or without cores in use', () => {
+  it('is unknown without placements or without cores in use', () => {
     expect(podOfCores([0], {})).toBeUndefined();
     expect(podOfCores([0], facts({ neuroncores_k8s_info: {} }))).toBeUndefined();
     expect(podOfCores([], facts({ neuroncores_k8s_info: { '0': pod('a') } }))).toBeUndefined();
@@ -78,7 +78,7 @@ describe('the resource of a process', () => {
     expect(counters.receive(using(30, 0)).resource).toMatchObject(A);
   });
 
-  it('names it from memory in use as well', () => {
+  it('names the pod from memory in use as well', () => {
     const memory = new GroupTest('memory_used', { context: { ...known, ratesAreMeaningful: true, eccCounts: 'cumulative' } });
     const { resource } = memory.receive({ data: { neuroncore_memory_usage: { '0': { tensors: 0 }, '1': { tensors: 1 } } } });
     expect(resource).toMatchObject({ 'k8s.pod.name': 'b' });
@@ -92,7 +92,7 @@ describe('the resource of a process', () => {
     });
   });
 
-  it('leaves out what is not known and adds what the host knows', () => {
+  it('leaves out unknown attributes and adds those of the host', () => {
     expect(runtimeResource({ pid: 12, tag: '', attributes: { 'container.id': 'c0ffee' } })).toEqual({
       'process.pid': 12,
       'container.id': 'c0ffee',

@@ -79,7 +79,7 @@ describe('neuroncore_counters', () => {
     expect(valuesOf(coreCounters().receive({ data: busy, error: 'failed' }), cores.utilization)).toEqual({ '0/0': 0.1, '0/1': 0 });
   });
 
-  it('loses one core to a member that is no index, and says so', () => {
+  it('loses one core to a member that is no index, and counts a failure', () => {
     const received = coreCounters().receive({ data: { neuroncores_in_use: { '0': TEN_PERCENT, nc1: TEN_PERCENT, '01': TEN_PERCENT } } });
     expect(valuesOf(received, cores.utilization)).toEqual({ '0/0': 0.1 });
     expect(received.failures.map(({ code }) => code)).toEqual(['source_malformed', 'source_malformed']);
@@ -104,7 +104,7 @@ describe('memory_used', () => {
     ],
   };
 
-  it('has totals by place, kinds of host memory, and kinds by core, whatever the kinds are called', () => {
+  it('has totals by location, host memory by category, and device memory by core and category, whatever the names of the categories', () => {
     const received = memoryUsed().receive({
       data: {
         host: 10,
@@ -142,7 +142,7 @@ describe('memory_used', () => {
     });
   });
 
-  it('takes a subgraph that is listed twice once, and says so', () => {
+  it('takes a subgraph that is listed twice once, and counts a failure', () => {
     const received = memoryUsed({ everything: true }).receive({ data: { loaded_models: [model, model] } });
     expect(received.failures.map(({ code }) => code)).toEqual(['source_malformed']);
     expect(Object.keys(valuesOf(received, memory.modelMemory))).toHaveLength(3);
@@ -282,7 +282,7 @@ describe('execution_stats', () => {
     expect(Object.keys(valuesOf(received, execution.latency))).toHaveLength(7);
   });
 
-  it('loses one percentile to a name it cannot read, and says so', () => {
+  it('loses one percentile to a name that it cannot read, and counts a failure', () => {
     const received = executionStats().receive({
       data: { latency_stats: { total_latency: { p50: 0.003, p999: 1, max: 2, 'p99.9': 0.02 } } },
     });

@@ -21,7 +21,7 @@ describe.each(RECEIVERS.map(({ group, metrics }) => [group, metrics] as const))(
     expect([...text.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading)).toEqual(HEADINGS);
   });
 
-  it('speaks of every row', () => {
+  it('names every row', () => {
     for (const { name, toggle } of Object.values(metrics)) expect(text).toContain(`\`${toggle ?? name}\``);
   });
 

@@ -91,7 +91,7 @@ describe('the list of receivers', () => {
     expect(METRIC_GROUPS.map((group) => receiverFor(group)?.group)).toEqual(METRIC_GROUPS);
   });
 
-  it('has tables whose rows know their group', () => {
+  it('has tables whose rows name their group', () => {
     expect(RECEIVERS.flatMap(({ group, metrics }) => Object.values(metrics).filter((metric) => metric.group !== group))).toEqual([]);
   });
 });

@@ -8,7 +8,7 @@ import { metricsDocument } from '../../scripts/metrics-doc.ts';
 const ROOT = resolve(import.meta.dirname, '../..');
 const FIXTURES = resolve(ROOT, 'test/fixtures/neuron-monitor');
 
-it('docs/METRICS.md says what the tables say (npm run golden writes it)', () => {
+it('docs/METRICS.md is what scripts/metrics-doc.ts makes of the tables (npm run golden writes it)', () => {
   expect(metricsDocument()).toBe(readFileSync(resolve(ROOT, 'docs/METRICS.md'), 'utf8'));
 });
 
@@ -19,7 +19,7 @@ describe('neuron-monitor fixtures are what scripts/fixtures.ts writes', () => {
     expect(readFileSync(resolve(FIXTURES, name, 'NOTE.md'), 'utf8')).toBe(noteText(fixture));
   });
 
-  it('and every folder has its note', () => {
+  it('every folder of fixtures has its note', () => {
     for (const name of readdirSync(FIXTURES)) expect(readdirSync(resolve(FIXTURES, name))).toContain('NOTE.md');
   });
 });

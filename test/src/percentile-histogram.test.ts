@@ -134,7 +134,7 @@ describe('properties', () => {
     );
   });
 
-  it('minimum ≤ mean ≤ maximum, both as reported', () => {
+  it('the mean lies between minimum and maximum, which are those reported', () => {
     fc.assert(
       fc.property(fc.array(period, { minLength: 1, maxLength: 5 }), (periods) => {
         const { count, sum, min = Number.NaN, max = Number.NaN } = histogramOf(...periods);
@@ -259,13 +259,13 @@ describe('cases', () => {
     expect(plain(histogram)).toEqual(plain(new PercentileHistogram()));
   });
 
-  it('one execution', () => {
+  it('one execution is in one bucket, with its value', () => {
     const histogram = histogramOf(percentilesOf([0.003]));
     expect(plain(histogram)).toMatchObject({ count: 1, sum: 0.003, min: 0.003, max: 0.003, scale: 6, positive: { bucketCounts: [1] } });
     expect(histogram.classicBuckets().cumulativeCounts.slice(7, 10)).toEqual([0, 1, 1]);
   });
 
-  it('all values equal', () => {
+  it('equal values are in one bucket', () => {
     const histogram = histogramOf(percentilesOf(Array.from({ length: 1_000 }, () => 0.25)));
     expect(plain(histogram)).toMatchObject({ count: 1_000, sum: 250, scale: 6, positive: { offset: -129, bucketCounts: [1_000] } });
   });
@@ -285,7 +285,7 @@ describe('cases', () => {
     expect(histogramOf(percentilesOf([0.001])).classicBuckets().cumulativeCounts[CLASSIC_BOUNDARIES.indexOf(0.001)]).toBe(1);
   });
 
-  it('zeros', () => {
+  it('zeros are in the zero bucket', () => {
     expect(plain(histogramOf(percentilesOf([0, 0, 0])))).toMatchObject({
       count: 3,
       sum: 0,
@@ -336,13 +336,13 @@ describe('cases', () => {
     expect(plain(histogram)).toMatchObject({ count: 1, min: 0.001, max: 0.001, positive: { bucketCounts: [1] } });
   });
 
-  it('fewer percentiles than usual', () => {
+  it('fewer percentiles than usual are enough', () => {
     const histogram = histogramOf({ count: 100, quantiles: new Map([[0.5, 0.002]]) });
     expect(plain(histogram)).toMatchObject({ count: 100, min: 0.002, max: 0.002 });
     expect(histogram.sum).toBeCloseTo(0.2, 12);
   });
 
-  it('percentiles in any order of quantiles', () => {
+  it('percentiles are taken in any order of quantiles', () => {
     const quantiles = new Map([...percentilesOf([1, 2, 3, 4]).quantiles].toReversed());
     expect(plain(histogramOf({ count: 4, quantiles }))).toEqual(plain(histogramOf(percentilesOf([1, 2, 3, 4]))));
   });
