@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { createPrometheusExporter } from '../exporters/prometheus/index.ts';
+import { PROMETHEUS_DEFAULTS } from '../exporters/prometheus/settings.ts';
 import { systemClock } from '../src/host.ts';
 import { silentLogger } from '../src/log.ts';
 import type { SeriesLabels } from './scrape-series.ts';
@@ -43,7 +44,7 @@ async function startOurs(series: number): Promise<Started> {
   const living = agentCollection(series);
   let generation = 0;
   const exporter = createPrometheusExporter(
-    { listen: ['127.0.0.1:0'], targetInfo: false },
+    { ...PROMETHEUS_DEFAULTS, listen: ['127.0.0.1:0'], target_info: false },
     {
       collect: () => Promise.resolve(living.collection),
       generation: () => generation,

@@ -1,13 +1,11 @@
 import { bootTimeMs } from '../sources/procfs/boot-time.ts';
 import { readMachine } from '../sources/imds/machine.ts';
-import { createSources } from '../sources/index.ts';
 import type { SourceSet } from '../sources/index.ts';
 import { createExporters } from '../exporters/index.ts';
 import type { ExporterServices } from '../exporters/index.ts';
 import { reportFromLine } from '../exporters/json-stdout/from-line.ts';
 import { documentFromReadings } from '../exporters/json-stdout/from-readings.ts';
 import { RECEIVERS, runtimeResource } from '../receivers/index.ts';
-import type { AgentConfig } from '../config/agent-config.ts';
 import { selectionOf } from '../config/groups.ts';
 import { Agent } from '../src/agent.ts';
 import { Collection } from '../src/collection.ts';
@@ -23,7 +21,9 @@ import { SelfTelemetry } from '../src/self-telemetry.ts';
 import { SeriesStore } from '../src/series-store.ts';
 import type { StreamSource } from '../src/source.ts';
 import { VERSION } from '../src/version.ts';
+import type { AgentConfig } from './config.ts';
 import type { CliIo } from './io.ts';
+import { createConfiguredSources } from './virtual.ts';
 
 export interface AssembleOptions {
   readonly config: AgentConfig;
@@ -52,7 +52,8 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
   const selection = selectionOf(config);
   const store = createStore(config);
   const sources =
-    options.sources ?? (await createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => collection.runtimes }));
+    options.sources ??
+    (await createConfiguredSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => collection.runtimes }));
   const collection: Collection = new Collection({
     clock,
     store,
@@ -62,10 +63,10 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     runtimeResource,
     identify: sources.identify,
     hostIdentity: hostIdentityOf(config, sources.host),
-    eccCounts: config.eccCounts,
+    eccCounts: config.ecc_counts,
     ...withBootTime(bootTimeMs(sources.host)),
   });
-  const createConfigured = (services: ExporterServices): Promise<readonly Exporter[]> => createExporters(config, services);
+  const createConfigured = (services: ExporterServices): Promise<readonly Exporter[]> => createExporters(config.exporters, services);
   const exporters = await (options.exporters ?? createConfigured)({
     env: io.host.env,
     clock,
@@ -73,7 +74,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     telemetry,
     stdout: io.stdout,
     version: VERSION,
-    collect: () => agent.snapshot({ selfMetrics: config.telemetry.selfMetrics }),
+    collect: () => agent.snapshot({ selfMetrics: config.telemetry.self_metrics }),
     generation: () => agent.generation,
     isReady: () => agent.ready,
     sources: () => telemetry.activeSources(),
@@ -88,7 +89,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     exporters,
     pullSources: sources.pullSources,
     reports: { fromLine: (line) => reportFromLine(line, selection), fromReadings: reportFromReadings },
-    selfMetrics: config.telemetry.selfMetrics,
+    selfMetrics: config.telemetry.self_metrics,
     legacySnapshots: options.legacySnapshots ?? true,
     version: VERSION,
     ...(sources.stream === undefined ? {} : { stream: sources.stream satisfies StreamSource }),
@@ -97,7 +98,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
 }
 
 function createStore(config: AgentConfig): SeriesStore {
-  const isOn = new Map(Object.entries(config.metrics));
+  const isOn = new Map(config.metrics);
   return new SeriesStore({
     version: VERSION,
     resource: {
@@ -105,9 +106,9 @@ function createStore(config: AgentConfig): SeriesStore {
       'service.version': VERSION,
       'telemetry.distro.name': 'neuron-otel',
       'telemetry.distro.version': VERSION,
-      ...config.resource.attributes,
+      ...Object.fromEntries(config.resource.attributes),
     },
-    maxSeries: config.telemetry.maxSeries,
+    maxSeries: config.telemetry.max_series,
     isEnabled: (metric: MetricDefinition) => (metric.legacyOnly === true ? metric.enabled : (isOn.get(toggleOf(metric)) ?? metric.enabled)),
   });
 }
@@ -117,7 +118,7 @@ function createStore(config: AgentConfig): SeriesStore {
  * machine knows by itself. The firmware has the id of the instance also where the metadata service does not answer, or answers late.
  */
 function hostIdentityOf(config: AgentConfig, host: Host): (facts: HostFacts) => string | undefined {
-  const ofUser = config.resource.attributes['host.id'];
+  const ofUser = new Map(config.resource.attributes).get('host.id');
   return ({ instance_info: instance }) => {
     if (ofUser !== undefined) return String(ofUser);
     if (instance?.instance_id !== undefined && instance.instance_id !== '') return instance.instance_id;

@@ -1,47 +1,47 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AgentConfig, GroupSettings } from '../config/agent-config.ts';
-import { createSources } from '../sources/index.ts';
+import type { GroupSettings } from '../config/neuron-monitor.ts';
 import { createProcfsSource } from '../sources/procfs/source.ts';
 import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from '../simulator/instances.ts';
 import { EXIT } from '../src/errors.ts';
 import type { MetricGroup } from '../src/readings.ts';
 import type { PullSource } from '../src/source.ts';
 import { assemble } from './assemble.ts';
-import { load } from './config-command.ts';
+import { load } from './config.ts';
+import type { AgentConfig, ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
 import { runAssembly } from './run.ts';
+import { createConfiguredSources } from './virtual.ts';
 
-export interface DemoFlags {
+export interface DemoInput extends ConfigInput {
   readonly port: number;
   readonly instanceType: string;
   readonly seconds?: number;
-  readonly verbose?: 0 | 1 | 2 | 3 | 4;
-  readonly logFormat?: 'text' | 'json';
 }
 
 const PERIOD_MS = 1_000;
 
 /** A living agent without Neuron hardware: a simulated Neuron host at work, with the CPU and memory of this very machine. */
-export async function demo(flags: DemoFlags, io: CliIo): Promise<number> {
-  if (!isVirtualInstanceType(flags.instanceType)) {
+export async function demo(input: DemoInput, io: CliIo): Promise<number> {
+  if (!isVirtualInstanceType(input.instanceType)) {
     io.stderr.write(`neuron-otel: --instance-type takes one of ${VIRTUAL_INSTANCE_TYPES.join(', ')}\n`);
     return EXIT.usage;
   }
-  const spec = `virtual:${flags.instanceType}`;
-  const loaded = load({ verbose: flags.verbose ?? 2, ...flags, exporter: ['prometheus'], source: spec }, io, {
-    prometheusPort: flags.port,
-  });
+  const spec = `virtual:${input.instanceType}`;
+  const loaded = load(
+    { flags: { '--verbose': 2, ...input.flags, '--exporter': ['prometheus'], '--source': spec, '--port': input.port } },
+    io,
+  );
   if (typeof loaded === 'number') return loaded;
   const { logger } = loaded;
   const config = everySecond(loaded.config);
   const ended = new AbortController();
   const stop = AbortSignal.any([io.stop, ended.signal]);
-  const simulated = await createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
+  const simulated = await createConfiguredSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
   const thisMachine = only(createProcfsSource({ host: io.host, runtimes: () => [] }), ['vcpu_usage', 'memory_info']);
   const sources = { ...simulated, pullSources: [thisMachine, ...simulated.pullSources] };
   const assembly = await assemble({ config, io, logger, sources });
-  if (flags.seconds !== undefined) void delay(flags.seconds * 1_000, undefined, { ref: false }).then(() => ended.abort());
-  io.stdout.write(welcome(flags));
+  if (input.seconds !== undefined) void delay(input.seconds * 1_000, undefined, { ref: false }).then(() => ended.abort());
+  io.stdout.write(welcome(input));
   return runAssembly(assembly, { ...io, stop }, logger);
 }
 
@@ -68,10 +68,10 @@ function only(source: PullSource, groups: readonly MetricGroup[]): PullSource {
   };
 }
 
-function welcome(flags: DemoFlags): string {
-  const base = `http://127.0.0.1:${flags.port}`;
+function welcome(input: DemoInput): string {
+  const base = `http://127.0.0.1:${input.port}`;
   return [
-    `neuron-otel demo: a simulated ${flags.instanceType} at work, with the CPU and memory of this machine.`,
+    `neuron-otel demo: a simulated ${input.instanceType} at work, with the CPU and memory of this machine.`,
     'Nothing here comes from Neuron hardware.',
     '',
     `  page for a browser   ${base}/`,
@@ -80,7 +80,7 @@ function welcome(flags: DemoFlags): string {
     `  latency histogram    curl -s ${base}/metrics | grep ^neuron_execution`,
     `  health, readiness    ${base}/-/healthy  ${base}/-/ready`,
     '',
-    flags.seconds === undefined ? 'Ctrl-C stops it.' : `It stops after ${flags.seconds} s.`,
+    input.seconds === undefined ? 'Ctrl-C stops it.' : `It stops after ${input.seconds} s.`,
     '',
   ].join('\n');
 }

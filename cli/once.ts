@@ -4,11 +4,12 @@ import type { ReportExporter } from '../src/exporter.ts';
 import type { Report } from '../src/report.ts';
 import { assemble } from './assemble.ts';
 import type { Assembly } from './assemble.ts';
-import { load } from './config-command.ts';
-import type { ConfigFlags } from './config-command.ts';
+import { sourceSpecOf } from '../sources/settings.ts';
+import { load } from './config.ts';
+import type { ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
 
-export interface OnceFlags extends ConfigFlags {
+export interface OnceInput extends ConfigInput {
   readonly format: 'json' | 'prometheus' | 'otlp-json';
   readonly naming: 'otel' | 'legacy' | 'both';
   readonly selfMetrics?: boolean;
@@ -21,20 +22,20 @@ const LIVE_SAMPLES = 2;
  * Prints one collection and exits. Of a recorded stream that is everything it holds, at its end; of a live source its first sample
  * with meaningful averages.
  */
-export async function once(flags: OnceFlags, io: CliIo): Promise<number> {
-  const loaded = load({ ...flags, speed: flags.speed ?? 'max' }, io);
+export async function once(input: OnceInput, io: CliIo): Promise<number> {
+  const loaded = load({ ...input, flags: { '--speed': 'max', ...input.flags } }, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   const last = new LastReport();
-  const assembly = await assemble({ config, io, logger, exporters: () => [last], legacySnapshots: flags.format === 'prometheus' });
+  const assembly = await assemble({ config, io, logger, exporters: () => [last], legacySnapshots: input.format === 'prometheus' });
   try {
     await assembly.agent.start();
-    await enough(assembly, io, config.source.spec.kind === 'file');
+    await enough(assembly, io, sourceSpecOf(config.source).kind === 'file');
     if (!assembly.agent.ready) {
       io.stderr.write('neuron-otel: no sample came, nothing to print\n');
       return EXIT.failure;
     }
-    await write(io, await render(assembly, flags, last));
+    await write(io, await render(assembly, input, last));
     return EXIT.ok;
   } catch (thrown) {
     logger.error({ err: AgentError.from(thrown, 'internal', 'once') }, 'cannot collect');
@@ -54,10 +55,10 @@ async function enough({ agent }: Assembly, io: CliIo, isRecording: boolean): Pro
   await Promise.race([agent.ended, stopped, sampled]);
 }
 
-async function render({ agent }: Assembly, flags: OnceFlags, last: LastReport): Promise<string> {
-  if (flags.format === 'json') return last.text();
-  const resourceMetrics = await agent.snapshot({ selfMetrics: flags.selfMetrics === true });
-  if (flags.format === 'prometheus') return prometheusText(resourceMetrics, { naming: flags.naming });
+async function render({ agent }: Assembly, input: OnceInput, last: LastReport): Promise<string> {
+  if (input.format === 'json') return last.text();
+  const resourceMetrics = await agent.snapshot({ selfMetrics: input.selfMetrics === true });
+  if (input.format === 'prometheus') return prometheusText(resourceMetrics, { naming: input.naming });
   const { otlpJson } = await import('../exporters/otlp/json.ts');
   return `${otlpJson(resourceMetrics).toString()}\n`;
 }

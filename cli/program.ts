@@ -1,16 +1,24 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { EXPORTER_FLAG } from '../config/exporters.ts';
+import { AGENT_SECTION } from '../config/schema.ts';
 import { didYouMean } from '../config/suggest.ts';
+import { PROMETHEUS_TYPE } from '../exporters/prometheus/settings.ts';
+import { SOURCE_SECTION } from '../sources/settings.ts';
 import { EXIT } from '../src/errors.ts';
+import type { Setting } from '../src/settings.ts';
 import { VERSION } from '../src/version.ts';
-import type { ConfigFlags } from './config-command.ts';
+import type { ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
 import { demo } from './demo.ts';
+import type { DemoInput } from './demo.ts';
 import { once } from './once.ts';
+import type { OnceInput } from './once.ts';
 import { prometheus } from './prometheus.ts';
+import type { PrometheusInput } from './prometheus.ts';
 import { run } from './run.ts';
 import { validate } from './validate.ts';
 
-const SOURCES = `where data come from:
+const SOURCES = `Where data come from:
   auto                   the best that works on this host, for each metric group
   neuron-monitor[:PATH]  AWS's binary as a child process
   native                 without AWS's binary
@@ -52,7 +60,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   return exitCode;
 }
 
-function createProgram(io: CliIo, exit: (code: number) => void): Command {
+function createProgram(io: CliIo, exit: Exit): Command {
   const program = new Command('neuron-otel')
     .description('OpenTelemetry agent for AWS Neuron hosts (Inferentia, Trainium).')
     .version(`neuron-otel ${VERSION}`, '--version', 'print the version and exit')
@@ -75,96 +83,100 @@ function createProgram(io: CliIo, exit: (code: number) => void): Command {
   return program;
 }
 
-function runCommand(io: CliIo, exit: (code: number) => void): Command {
-  return common(new Command('run').description('collect and export until stopped (the default command)'))
-    .addOption(
-      new Option('--exporter <list>', 'exporters, comma-separated: json_stdout, prometheus, otlp; default json_stdout').argParser(list),
-    )
-    .addOption(new Option('--naming <naming>', 'names on the Prometheus page').choices(['otel', 'legacy', 'both']))
-    .addOption(
-      new Option(
-        '--web.listen-address <address...>',
-        'where the Prometheus page listens: HOST:PORT, [IPV6]:PORT or :PORT; default 127.0.0.1:9464',
-      ),
-    )
-    .addOption(new Option('--web.systemd-socket', 'take connections from the sockets of a systemd .socket unit instead'))
-    .addOption(new Option('--web.config.file <file>', 'web configuration file of Prometheus exporters: TLS, users, headers, rate limit'))
-    .addOption(new Option('--web.telemetry-path <path>', 'path of the Prometheus page; default /metrics'))
-    .addOption(new Option('--web.max-requests <n>', 'scrapes answered at the same time; default 40').argParser(positiveInteger))
-    .action(async (flags: ConfigFlags) => exit(await run(flags, io)));
+type Exit = (code: number) => void;
+
+const { naming, listen, systemd_socket, web_config_file, telemetry_path, max_requests } = PROMETHEUS_TYPE.section;
+const { log } = AGENT_SECTION.telemetry;
+
+function runCommand(io: CliIo, exit: Exit): Command {
+  const command = common(new Command('run').description('collect and export until stopped (the default command)'))
+    .addOption(exporterOption('exporters, comma-separated: json_stdout, prometheus, otlp; default json_stdout'))
+    .addOption(optionOf(naming))
+    .addOption(optionOf(listen, '<address...>'))
+    .addOption(optionOf(systemd_socket))
+    .addOption(optionOf(web_config_file, '<file>'))
+    .addOption(optionOf(telemetry_path, '<path>'))
+    .addOption(optionOf(max_requests, '<n>'));
+  return command.action(async () => exit(await run(inputOf(command), io)));
 }
 
-function onceCommand(io: CliIo, exit: (code: number) => void): Command {
-  return common(new Command('once').description('print one collection and exit'))
+function onceCommand(io: CliIo, exit: Exit): Command {
+  const command = common(new Command('once').description('print one collection and exit'))
     .addOption(new Option('--format <format>', 'what to print').choices(['json', 'prometheus', 'otlp-json']).makeOptionMandatory())
-    .addOption(new Option('--naming <naming>', 'names of Prometheus metrics').choices(['otel', 'legacy', 'both']).default('otel'))
-    .addOption(new Option('--self-metrics', "include the agent's own metrics"))
-    .action(async (flags: Parameters<typeof once>[0]) => exit(await once(flags, io)));
+    .addOption(optionOf(naming).default('otel'))
+    .addOption(new Option('--self-metrics', "include the agent's own metrics"));
+  return command.action(async (flags: Omit<OnceInput, 'flags'>) => exit(await once({ ...flags, ...inputOf(command) }, io)));
 }
 
-function validateCommand(io: CliIo, exit: (code: number) => void): Command {
-  return common(new Command('validate').description('check the configuration; print groups → periods → readers → exporters'))
-    .addOption(new Option('--exporter <list>', 'exporters, comma-separated').argParser(list))
-    .action(async (flags: ConfigFlags) => exit(await validate(flags, io)));
+function validateCommand(io: CliIo, exit: Exit): Command {
+  const command = common(
+    new Command('validate').description('check the configuration; print groups → periods → readers → exporters'),
+  ).addOption(exporterOption('exporters, comma-separated'));
+  return command.action(async () => exit(await validate(inputOf(command), io)));
 }
 
-function prometheusCommand(io: CliIo, exit: (code: number) => void): Command {
-  return new Command('prometheus')
+function prometheusCommand(io: CliIo, exit: Exit): Command {
+  const command = new Command('prometheus')
     .description('read a neuron-monitor stream on stdin and serve the page of neuron-monitor-prometheus.py')
-    .addOption(new Option('-p, --port <port>', 'port to listen on, all addresses').argParser(port).default(8000))
+    .addOption(new Option('-p, --port <port>', 'port to listen on, all addresses').argParser(integer(0, 65_535)).default(8000))
     .addOption(new Option('--key-file <file>', 'private key for HTTPS, PEM'))
     .addOption(new Option('--cert-file <file>', 'certificate for HTTPS, PEM; read again when it changes'))
     .addOption(new Option('--enable-k8s-info', 'add pod, namespace and container labels where the stream has them'))
-    .addOption(verboseOption())
-    .addOption(logFormatOption())
-    .action(async (flags: Parameters<typeof prometheus>[0]) => exit(await prometheus(flags, io)));
+    .addOption(optionOf(log.verbosity, '<level>'))
+    .addOption(optionOf(log.format));
+  return command.action(async (flags: Omit<PrometheusInput, 'flags'>) => exit(await prometheus({ ...flags, ...inputOf(command) }, io)));
 }
 
-function demoCommand(io: CliIo, exit: (code: number) => void): Command {
-  return new Command('demo')
-    .description('a living agent without Neuron hardware: a simulated Neuron workload beside the CPU and memory of this machine')
-    .addOption(new Option('-p, --port <port>', 'port of the Prometheus page on 127.0.0.1').argParser(port).default(9464))
+function demoCommand(io: CliIo, exit: Exit): Command {
+  const command = new Command('demo')
+    .description('an agent without Neuron hardware: a simulated Neuron workload beside the CPU and memory of this machine')
+    .addOption(new Option('-p, --port <port>', 'port of the Prometheus page on 127.0.0.1').argParser(integer(0, 65_535)).default(9464))
     .addOption(new Option('--instance-type <type>', 'simulated instance type').default('trn2.48xlarge'))
-    .addOption(new Option('--seconds <n>', 'stop after this many seconds').argParser(positiveInteger))
-    .addOption(verboseOption())
-    .addOption(logFormatOption())
-    .action(async (flags: Parameters<typeof demo>[0]) => exit(await demo(flags, io)));
+    .addOption(new Option('--seconds <n>', 'stop after this many seconds').argParser(integer(1, 999_999_999)))
+    .addOption(optionOf(log.verbosity, '<level>'))
+    .addOption(optionOf(log.format));
+  return command.action(async (flags: Omit<DemoInput, 'flags'>) => exit(await demo({ ...flags, ...inputOf(command) }, io)));
 }
 
 function common(command: Command): Command {
   return command
     .addOption(new Option('-c, --config-file <file>', "neuron-monitor's configuration file, or the agent's own (JSON or YAML)"))
-    .addOption(verboseOption())
-    .addOption(logFormatOption())
-    .addOption(new Option('--source <spec>', SOURCES))
-    .addOption(new Option('--speed <speed>', 'pace of a recorded stream').choices(['recorded', 'max']));
+    .addOption(optionOf(log.verbosity, '<level>'))
+    .addOption(optionOf(log.format))
+    .addOption(optionOf({ ...SOURCE_SECTION.spec, doc: SOURCES }, '<spec>'))
+    .addOption(optionOf(SOURCE_SECTION.speed));
 }
 
-function verboseOption(): Option {
-  return new Option(
-    '--verbose <level>',
-    'log on stderr: 0 nothing, 1 errors, 2 warnings, 3 state changes (default), 4 every cycle',
-  ).argParser(verbosity);
+/** The flag of a setting; its help, its words and its limits are those of the setting. */
+function optionOf(setting: Setting, argument = '<word>'): Option {
+  const { flag = '', doc, values, format, min = 0, max = Number.MAX_SAFE_INTEGER } = setting;
+  const value = setting.default;
+  const isShown = typeof value === 'number' || (typeof value === 'string' && !doc.includes('\n'));
+  const option = new Option(format === 'boolean' ? flag : `${flag} ${argument}`, `${doc}${isShown ? ` (default: ${value})` : ''}`);
+  if (format === 'choice') return option.choices(values ?? []);
+  return format === 'integer' ? option.argParser(integer(min, max)) : option;
 }
 
-function logFormatOption(): Option {
-  return new Option('--log-format <format>', 'form of the log lines').choices(['text', 'json']);
+function exporterOption(help: string): Option {
+  return new Option(`${EXPORTER_FLAG} <list>`, help).argParser(list);
 }
 
-function verbosity(text: string): number {
-  if (!/^[0-4]$/.test(text)) throw new InvalidArgumentError('It takes a number from 0 to 4.');
-  return Number(text);
+/** The flags that were given, as they are typed. */
+function inputOf(command: Command): ConfigInput {
+  const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) !== undefined);
+  const configFile: unknown = command.getOptionValue('configFile');
+  return {
+    flags: Object.fromEntries(given.map((option) => [option.long ?? '', command.getOptionValue(option.attributeName())])),
+    ...(typeof configFile === 'string' ? { configFile } : {}),
+  };
 }
 
-function port(text: string): number {
-  const value = Number(text);
-  if (!/^\d{1,5}$/.test(text) || value > 65_535) throw new InvalidArgumentError('It takes a port number from 0 to 65535.');
-  return value;
-}
-
-function positiveInteger(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It takes a positive whole number.');
-  return Number(text);
+function integer(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d{1,15}$/.test(text) || value < min || value > max) throw new InvalidArgumentError(`It takes a number from ${min} to ${max}.`);
+    return value;
+  };
 }
 
 function list(text: string): readonly string[] {

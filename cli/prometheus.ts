@@ -4,27 +4,26 @@ import { streamOnly } from '../sources/index.ts';
 import { createNeuronMonitorSource } from '../sources/neuron-monitor/source.ts';
 import { EXIT } from '../src/errors.ts';
 import { assemble } from './assemble.ts';
-import { load } from './config-command.ts';
+import { load } from './config.ts';
+import type { ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
 import { runAssembly } from './run.ts';
 
-export interface PrometheusFlags {
+export interface PrometheusInput extends ConfigInput {
   readonly port: number;
   readonly keyFile?: string;
   readonly certFile?: string;
   readonly enableK8sInfo?: boolean;
-  readonly verbose?: 0 | 1 | 2 | 3 | 4;
-  readonly logFormat?: 'text' | 'json';
 }
 
 /** Reads neuron-monitor's stream on stdin and serves the page of neuron-monitor-prometheus.py, until the stream ends. */
-export async function prometheus(flags: PrometheusFlags, io: CliIo): Promise<number> {
-  const { port, keyFile, certFile, enableK8sInfo } = flags;
+export async function prometheus(input: PrometheusInput, io: CliIo): Promise<number> {
+  const { port, keyFile, certFile, enableK8sInfo } = input;
   if ((keyFile === undefined) !== (certFile === undefined)) {
     io.stderr.write('neuron-otel: --key-file and --cert-file go together\n');
     return EXIT.usage;
   }
-  const loaded = load({ ...flags, exporter: ['prometheus'], source: '-' }, io);
+  const loaded = load({ flags: { ...input.flags, '--exporter': ['prometheus'], '--source': '-' } }, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   const stream = createNeuronMonitorSource({ mode: 'stdin', host: io.host, logger, input: io.stdin });

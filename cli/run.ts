@@ -1,20 +1,19 @@
 import { JsonStdoutExporter } from '../exporters/json-stdout/exporter.ts';
 import type { OutputEnd } from '../exporters/json-stdout/exporter.ts';
 import { systemdSockets } from '../exporters/prometheus/web/systemd-sockets.ts';
-import type { ExporterConfig } from '../config/agent-config.ts';
 import { AgentError, EXIT } from '../src/errors.ts';
 import type { Exporter } from '../src/exporter.ts';
 import type { Logger } from '../src/log.ts';
 import { VERSION } from '../src/version.ts';
 import { assemble } from './assemble.ts';
 import type { Assembly } from './assemble.ts';
-import { load } from './config-command.ts';
-import type { ConfigFlags } from './config-command.ts';
+import { load } from './config.ts';
+import type { AgentConfig, ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
 
 /** Collects and exports until the stream ends, a stop is asked for, or nobody reads the only output. */
-export async function run(flags: ConfigFlags, io: CliIo): Promise<number> {
-  const loaded = load(flags, io);
+export async function run(input: ConfigInput, io: CliIo): Promise<number> {
+  const loaded = load(input, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   if (config.exporters.some(isWithoutSockets(io))) {
@@ -25,8 +24,8 @@ export async function run(flags: ConfigFlags, io: CliIo): Promise<number> {
 }
 
 /** Known only when the process runs: `validate` cannot see sockets. */
-function isWithoutSockets({ host }: CliIo): (exporter: ExporterConfig) => boolean {
-  return (exporter) => exporter.type === 'prometheus' && exporter.systemdSocket && systemdSockets(host.env).length === 0;
+function isWithoutSockets({ host }: CliIo): (exporter: AgentConfig['exporters'][number]) => boolean {
+  return (exporter) => exporter.type === 'prometheus' && exporter.settings.systemd_socket && systemdSockets(host.env).length === 0;
 }
 
 /** One life of an assembled agent; resolves with the exit code. */

@@ -1,28 +1,30 @@
-import type { AgentConfig, ExporterConfig, PrometheusConfig } from '../config/agent-config.ts';
-import { formatDuration } from '../config/duration.ts';
 import { selectionOf } from '../config/groups.ts';
-import { redacted } from '../config/redacted.ts';
-import { createSources } from '../sources/index.ts';
+import { formatDuration } from '../config/units.ts';
+import { listenAddresses } from '../exporters/prometheus/settings.ts';
+import type { PrometheusSettings } from '../exporters/prometheus/settings.ts';
+import { sourceSpecOf } from '../sources/settings.ts';
 import { EXIT } from '../src/errors.ts';
 import { FACT_GROUPS, METRIC_GROUPS, isRuntimeGroup } from '../src/readings.ts';
 import type { MetricGroup } from '../src/readings.ts';
 import { groupsByPeriod } from '../src/selection.ts';
+import { shownUrl } from '../src/shown-url.ts';
 import type { PullSource } from '../src/source.ts';
-import { load } from './config-command.ts';
-import type { ConfigFlags } from './config-command.ts';
+import { load } from './config.ts';
+import type { AgentConfig, ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
+import { createConfiguredSources } from './virtual.ts';
 
 /** Checks the configuration and says what it comes to: groups → periods → readers → exporters. Starts nothing. */
-export async function validate(flags: ConfigFlags, io: CliIo): Promise<number> {
-  const loaded = load(flags, io);
+export async function validate(input: ConfigInput, io: CliIo): Promise<number> {
+  const loaded = load(input, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
-  const sources = await createSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
+  const sources = await createConfiguredSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
   const native = new Map<MetricGroup, string>();
   for (const source of sources.pullSources) for (const group of source.groups()) if (!native.has(group)) native.set(group, nameOf(source));
   for (const source of sources.pullSources) await source[Symbol.asyncDispose]();
   await sources[Symbol.asyncDispose]();
-  io.stdout.write(describe(config, flags.configFile, { stream: sources.stream?.id, native }));
+  io.stdout.write(describe(config, input.configFile, { stream: sources.stream?.id, native }));
   return EXIT.ok;
 }
 
@@ -38,22 +40,32 @@ interface Serving {
 function describe(config: AgentConfig, path: string | undefined, serving: Serving): string {
   const lines = [`configuration  ${path ?? 'defaults (no file)'}: valid`, `source         ${sourceText(config)}`, ''];
   lines.push(...groupLines(config, serving), '', ...readerLines(config), '', ...exporterLines(config), '');
-  lines.push('effective configuration:', JSON.stringify(redacted(config), null, 2), '');
+  lines.push('effective configuration:', shownConfig(config), '');
   return lines.join('\n');
 }
 
+/** The configuration as JSON that may be shown: secrets and credentials in URLs are masked. */
+export function shownConfig(config: AgentConfig): string {
+  return JSON.stringify(config, withMaskedUrls, 2);
+}
+
+function withMaskedUrls(_key: string, value: unknown): unknown {
+  return typeof value === 'string' && value.includes('://') ? shownUrl(value) : value;
+}
+
 function sourceText({ source }: AgentConfig): string {
-  switch (source.spec.kind) {
+  const spec = sourceSpecOf(source);
+  switch (spec.kind) {
     case 'stdin':
       return 'neuron-monitor stream on stdin; the arrival of a record is the tick';
     case 'file':
-      return `recorded stream ${source.spec.path} at ${source.speed} speed; the arrival of a record is the tick`;
+      return `recorded stream ${spec.path} at ${source.speed} speed; the arrival of a record is the tick`;
     case 'virtual':
-      return `simulated host ${source.spec.instanceType ?? ''}`.trimEnd();
+      return `simulated host ${spec.instanceType ?? ''}`.trimEnd();
     case 'auto':
     case 'native':
     case 'neuron-monitor':
-      return source.spec.kind;
+      return spec.kind;
   }
 }
 
@@ -100,23 +112,23 @@ function exporterLines(config: AgentConfig): readonly string[] {
   return table([['exporter', 'destination'], ...config.exporters.map((exporter) => [exporter.id, destination(exporter)])]);
 }
 
-function destination(exporter: ExporterConfig): string {
+function destination(exporter: AgentConfig['exporters'][number]): string {
   switch (exporter.type) {
     case 'json_stdout':
       return "stdout, neuron-monitor's JSON, one line a report";
     case 'prometheus':
-      return `${pages(exporter).join(' and ')}, ${exporter.naming} names`;
+      return `${pages(exporter.settings).join(' and ')}, ${exporter.settings.naming} names`;
     case 'otlp':
-      return `${exporter.endpoint}, ${exporter.protocol}, ${exporter.temporality}`;
+      return `${shownUrl(exporter.settings.endpoint)}, ${exporter.settings.protocol}, ${exporter.settings.temporality}`;
   }
 }
 
-function pages({ systemdSocket, listen, host, port, telemetryPath, webConfigFile }: PrometheusConfig): readonly string[] {
-  if (systemdSocket) return [`${telemetryPath} on the sockets of systemd`];
-  const addresses = listen.length > 0 ? listen : [`${host.includes(':') ? `[${host}]` : host}:${port}`];
-  // Whether there is TLS is for the web configuration to say.
-  const scheme = webConfigFile === undefined ? 'http' : 'http(s)';
-  return addresses.map((address) => `${scheme}://${address.startsWith(':') ? '*' : ''}${address}${telemetryPath}`);
+function pages(settings: PrometheusSettings): readonly string[] {
+  const path = settings.telemetry_path;
+  if (settings.systemd_socket) return [`${path} on the sockets of systemd`];
+  // The web configuration decides about TLS.
+  const scheme = settings.web_config_file === null ? 'http' : 'http(s)';
+  return listenAddresses(settings).map((address) => `${scheme}://${address.startsWith(':') ? '*' : ''}${address}${path}`);
 }
 
 function table(rows: readonly (readonly string[])[]): readonly string[] {

@@ -156,6 +156,10 @@ function positionOf(offset: number, lines: LineCounter): Position {
   return { line, column: col };
 }
 
+export function isNull(node: DocumentNode): boolean {
+  return node.kind === 'scalar' && node.value === null;
+}
+
 /** Plain data of a node, for checks that take whole values. Objects have no prototype. */
 export function plainValue(node: DocumentNode | undefined): unknown {
   if (node === undefined) return undefined;

@@ -1,10 +1,8 @@
-import type { Pairs } from './map-formats.ts';
-import { attributes as attributesFormat, headers as headersFormat } from './map-formats.ts';
-import type { Parsed } from './parsed.ts';
+import { settingsOf } from '../src/settings.ts';
+import type { Pairs, Parsed, Section, Setting } from '../src/settings.ts';
+import { formatOf } from './formats.ts';
 import { quote } from './problems.ts';
 import type { Problems } from './problems.ts';
-import { DEFAULT_PERIOD_MS, MAX_PERIOD_MS, MIN_PERIOD_MS } from './schema.ts';
-import { OTLP_COMPRESSIONS, OTLP_PROTOCOLS, OTLP_TEMPORALITIES } from '../exporters/otlp/options.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -14,102 +12,82 @@ export interface Variable {
   readonly value: string;
 }
 
-/** What the environment says about the configuration. */
+/** The settings that the environment makes. */
 export interface Environment {
-  /** By the name that the schema declares; a generic variable stands in for the metrics one that is not set. */
+  /** By the name that the setting declares as `env`. */
   readonly variables: ReadonlyMap<string, Variable>;
-  readonly otlpHeaders: Pairs<string>;
-  readonly resourceAttributes: Pairs<string>;
+  variableOf(setting: Setting): Variable | undefined;
+  /** Members that variables add to a map. */
+  pairsOf(setting: Setting): Pairs<string>;
+  /** The value that a variable gives where nothing nearer sets one. */
+  defaultOf(setting: Setting): string | undefined;
   /** `OTEL_METRICS_EXPORTER`, in our names; undefined when it is not set, empty for `none`. */
   readonly exporters?: readonly string[];
-  /** `OTEL_METRIC_EXPORT_INTERVAL`: the period where the file says none. */
-  readonly defaultPeriodMs: number;
-  /** `OTEL_METRIC_EXPORT_TIMEOUT`: the timeout of OTLP exporters where nothing nearer says one. */
-  readonly exportTimeoutMs?: number;
   readonly sdkDisabled: boolean;
 }
 
-interface Rule {
-  /** The first of these that is set and valid counts. */
-  readonly names: readonly string[];
-  readonly read: (text: string) => Parsed<string>;
-}
-
-const OTLP = 'OTEL_EXPORTER_OTLP_';
-const MAX_TIMEOUT_MS = 600_000;
-
-const RULES: ReadonlyMap<string, Rule> = new Map([
-  [`${OTLP}ENDPOINT`, { names: [`${OTLP}ENDPOINT`], read: asItIs }],
-  [`${OTLP}METRICS_ENDPOINT`, { names: [`${OTLP}METRICS_ENDPOINT`], read: asItIs }],
-  otlpRule('PROTOCOL', oneOf(OTLP_PROTOCOLS)),
-  otlpRule('COMPRESSION', oneOf(OTLP_COMPRESSIONS)),
-  otlpRule('TIMEOUT', milliseconds(10, MAX_TIMEOUT_MS)),
-  otlpRule('CERTIFICATE', asItIs),
-  otlpRule('CLIENT_CERTIFICATE', asItIs),
-  otlpRule('CLIENT_KEY', asItIs),
-  otlpRule('INSECURE', truth),
-  [`${OTLP}METRICS_TEMPORALITY_PREFERENCE`, { names: [`${OTLP}METRICS_TEMPORALITY_PREFERENCE`], read: oneOf(OTLP_TEMPORALITIES) }],
-  [
-    `${OTLP}METRICS_DEFAULT_HISTOGRAM_AGGREGATION`,
-    {
-      names: [`${OTLP}METRICS_DEFAULT_HISTOGRAM_AGGREGATION`],
-      read: translated({ explicit_bucket_histogram: 'explicit', base2_exponential_bucket_histogram: 'exponential' }),
-    },
-  ],
-  ['OTEL_EXPORTER_PROMETHEUS_HOST', { names: ['OTEL_EXPORTER_PROMETHEUS_HOST'], read: asItIs }],
-  ['OTEL_EXPORTER_PROMETHEUS_PORT', { names: ['OTEL_EXPORTER_PROMETHEUS_PORT'], read: integer(0, 65_535) }],
-  [
-    'OTEL_LOG_LEVEL',
-    { names: ['OTEL_LOG_LEVEL'], read: translated({ none: '0', error: '1', warn: '2', info: '3', debug: '4', verbose: '4', all: '4' }) },
-  ],
-  ['AWS_EC2_METADATA_SERVICE_ENDPOINT', { names: ['AWS_EC2_METADATA_SERVICE_ENDPOINT'], read: asItIs }],
-]);
+type Read = (text: string) => Parsed<string>;
 
 /**
- * Reads the variables of the OpenTelemetry specification as it demands: an empty one is not set, words are compared without case,
- * and what cannot be understood is ignored with a warning. Endpoints are the exception: data must not go to a wrong place, so a bad
- * one is an error, found when it is used.
+ * Reads the variables that settings declare, as the OpenTelemetry specification demands: an empty one is not set, words are compared
+ * without case, and a value that cannot be understood is ignored with a warning. Endpoints are the exception: data must not go to a
+ * wrong address, so a bad one is an error, found when the section is read.
  */
-export function readEnvironment(env: Env, problems: Problems): Environment {
+export function readEnvironment(env: Env, sections: readonly Section[], problems: Problems): Environment {
   for (const name of ['OTEL_CONFIG_FILE', 'OTEL_EXPERIMENTAL_CONFIG_FILE']) {
-    if (!isSet(env, name)) continue;
-    problems.error(name, 'declarative configuration files are not supported; unset it and pass a file of our own with -c');
+    if (valueOf(env, name) !== undefined)
+      problems.error(name, 'declarative configuration files are not supported; unset it and pass a file of our own with -c');
   }
   const variables = new Map<string, Variable>();
-  for (const [name, rule] of RULES) {
-    const variable = firstValid(env, rule, problems);
-    if (variable !== undefined) variables.set(name, variable);
-  }
-  if (readTruth(env, 'AWS_EC2_METADATA_DISABLED', problems)) {
-    variables.set('AWS_EC2_METADATA_DISABLED', { name: 'AWS_EC2_METADATA_DISABLED', value: 'false' });
+  const defaults = new Map<string, string>();
+  const pairs = new Map<string, Pairs<string>>();
+  for (const section of sections) {
+    for (const [, setting] of settingsOf(section)) {
+      const { env: name, envAlso, envDefault } = setting;
+      if (name !== undefined && hasMembers(setting)) pairs.set(name, readPairs(env, setting, problems));
+      else if (name !== undefined) {
+        const variable = firstValid(env, [name, ...(envAlso === undefined ? [] : [envAlso])], readerOf(setting), problems);
+        if (variable !== undefined) variables.set(name, variable);
+      }
+      const fallback = envDefault === undefined ? undefined : firstValid(env, [envDefault], readerOf(setting), problems);
+      if (fallback !== undefined) defaults.set(fallback.name, fallback.value);
+    }
   }
   const exporters = readExporterList(env, problems);
-  const exportTimeout = readNumber(env, 'OTEL_METRIC_EXPORT_TIMEOUT', 10, MAX_TIMEOUT_MS, problems);
   return {
     variables,
-    otlpHeaders: readHeaders(env, problems),
-    resourceAttributes: readResource(env, problems),
+    variableOf: (setting) => variables.get(setting.env ?? ''),
+    pairsOf: (setting) => pairs.get(setting.env ?? '') ?? [],
+    defaultOf: (setting) => defaults.get(setting.envDefault ?? ''),
     ...(exporters === undefined ? {} : { exporters }),
-    defaultPeriodMs: readNumber(env, 'OTEL_METRIC_EXPORT_INTERVAL', MIN_PERIOD_MS, MAX_PERIOD_MS, problems) ?? DEFAULT_PERIOD_MS,
-    ...(exportTimeout === undefined ? {} : { exportTimeoutMs: exportTimeout }),
-    sdkDisabled: readTruth(env, 'OTEL_SDK_DISABLED', problems),
+    sdkDisabled: firstValid(env, ['OTEL_SDK_DISABLED'], oneOf(['true', 'false']), problems)?.value === 'true',
   };
 }
 
-/** Names of the `OTEL_EXPORTER_OTLP_*` variables that are set. */
+/** Names of the variables of OTLP exporters that are set. */
 export function otlpVariablesSet(env: Env): readonly string[] {
-  return Object.keys(env).filter((name) => name.startsWith(OTLP) && isSet(env, name));
+  return Object.keys(env).filter((name) => name.startsWith('OTEL_EXPORTER_OTLP_') && valueOf(env, name) !== undefined);
 }
 
-function otlpRule(suffix: string, read: Rule['read']): readonly [string, Rule] {
-  return [`${OTLP}METRICS_${suffix}`, { names: [`${OTLP}METRICS_${suffix}`, `${OTLP}${suffix}`], read }];
+/** How the specification writes values of a setting's format. */
+function readerOf({ format, envWords, values = [], min = 0, max = Number.MAX_SAFE_INTEGER }: Setting): Read {
+  if (envWords !== undefined) return translated(envWords);
+  if (format === 'choice') return oneOf(values);
+  if (format === 'boolean') return oneOf(['true', 'false']);
+  if (format === 'integer') return wholeNumber(min, max);
+  if (format === 'duration') return milliseconds(min, max);
+  return (text) => ({ ok: true, value: text });
 }
 
-function firstValid(env: Env, rule: Rule, problems: Problems): Variable | undefined {
-  for (const name of rule.names) {
+function hasMembers(setting: Setting): boolean {
+  return formatOf(setting).literals.includes('map');
+}
+
+function firstValid(env: Env, names: readonly string[], read: Read, problems: Problems): Variable | undefined {
+  for (const name of names) {
     const text = valueOf(env, name);
     if (text === undefined) continue;
-    const parsed = rule.read(text);
+    const parsed = read(text);
     if (parsed.ok) return { name, value: parsed.value };
     problems.warn(name, `${quote(text)} ${parsed.reason}; ignored`);
   }
@@ -135,39 +113,46 @@ function readExporterList(env: Env, problems: Problems): readonly string[] | und
   return exporters.size > 0 || words.includes('none') ? [...exporters] : undefined;
 }
 
-/** Generic headers under those for metrics; names are the same in any case. */
-function readHeaders(env: Env, problems: Problems): Pairs<string> {
+/** Members of the generic variable under those of the nearer one, under variables that set one member. */
+function readPairs(env: Env, setting: Setting, problems: Problems): Pairs<string> {
   const merged = new Map<string, readonly [string, string]>();
-  for (const name of [`${OTLP}HEADERS`, `${OTLP}METRICS_HEADERS`]) {
-    for (const member of (valueOf(env, name) ?? '').split(',')) {
-      if (member.trim() === '') continue;
-      const pair = readPair(member);
-      // Never quoted: it is likely to hold a token.
-      const reason = pair === undefined ? 'is not name=value' : headersFormat.checkEntry?.(pair[0], pair[1]);
-      if (pair === undefined || reason !== undefined) problems.warn(name, `one of its headers ${reason ?? ''}; ignored`);
-      else merged.set(pair[0].toLowerCase(), pair);
-    }
+  for (const name of [setting.envAlso, setting.env]) {
+    for (const pair of name === undefined ? [] : readList(env, name, setting, problems)) merged.set(memberId(setting, pair[0]), pair);
+  }
+  for (const [name, member] of Object.entries(setting.envMembers ?? {})) {
+    const value = valueOf(env, name);
+    if (value !== undefined) merged.set(member, [member, value]);
   }
   return [...merged.values()];
 }
 
-/** The specification discards the whole variable when a part of it cannot be decoded. */
-function readResource(env: Env, problems: Problems): Pairs<string> {
-  const attributes = new Map<string, string>();
-  for (const member of (valueOf(env, 'OTEL_RESOURCE_ATTRIBUTES') ?? '').split(',')) {
+/** Names of headers are the same in any case. */
+export function memberId({ format }: Setting, name: string): string {
+  return format === 'headers' ? name.toLowerCase() : name;
+}
+
+/**
+ * Reads `key=value,key=value`, percent-encoded. Of headers a bad member is left out; of attributes the specification discards the
+ * whole variable.
+ */
+function readList(env: Env, name: string, setting: Setting, problems: Problems): Pairs<string> {
+  const pairs: (readonly [string, string])[] = [];
+  const checkEntry = formatOf(setting).checkEntry;
+  for (const member of (valueOf(env, name) ?? '').split(',')) {
     if (member.trim() === '') continue;
     const pair = readPair(member);
-    const reason = pair === undefined ? 'is not key=value with percent-encoding' : attributesFormat.checkEntry?.(pair[0], pair[1]);
-    if (pair === undefined || reason !== undefined) {
-      problems.warn('OTEL_RESOURCE_ATTRIBUTES', `${quote(member)} ${reason ?? ''}; all of it is ignored`);
-      attributes.clear();
-      break;
+    const reason = pair === undefined ? 'is not key=value with percent-encoding' : checkEntry?.(pair[0], pair[1]);
+    if (pair !== undefined && reason === undefined) {
+      pairs.push(pair);
+    } else if (setting.format === 'headers') {
+      // A header is never quoted: it is likely to hold a token.
+      problems.warn(name, `one of its headers ${reason ?? ''}; ignored`);
+    } else {
+      problems.warn(name, `${quote(member)} ${reason ?? ''}; all of it is ignored`);
+      return [];
     }
-    attributes.set(pair[0], pair[1]);
   }
-  const serviceName = valueOf(env, 'OTEL_SERVICE_NAME');
-  if (serviceName !== undefined) attributes.set('service.name', serviceName);
-  return [...attributes];
+  return pairs;
 }
 
 /** `key=value`, both percent-encoded, with spaces around them. */
@@ -183,42 +168,19 @@ function readPair(member: string): readonly [string, string] | undefined {
   }
 }
 
-function readNumber(env: Env, name: string, min: number, max: number, problems: Problems): number | undefined {
-  const variable = firstValid(env, { names: [name], read: integer(min, max) }, problems);
-  return variable === undefined ? undefined : Number(variable.value);
-}
-
-function readTruth(env: Env, name: string, problems: Problems): boolean {
-  const text = valueOf(env, name)?.toLowerCase();
-  if (text !== undefined && text !== 'true' && text !== 'false') problems.warn(name, `${quote(text)} is not true or false; taken as false`);
-  return text === 'true';
-}
-
 function valueOf(env: Env, name: string): string | undefined {
   const text = env[name]?.trim();
   return text === '' ? undefined : text;
 }
 
-function isSet(env: Env, name: string): boolean {
-  return valueOf(env, name) !== undefined;
-}
-
-function asItIs(text: string): Parsed<string> {
-  return { ok: true, value: text };
-}
-
-function truth(text: string): Parsed<string> {
-  return /^(true|false)$/i.test(text) ? { ok: true, value: text.toLowerCase() } : { ok: false, reason: 'is not true or false' };
-}
-
-function oneOf(words: readonly string[]): Rule['read'] {
+function oneOf(words: readonly string[]): Read {
   return (text) => {
     const word = text.toLowerCase();
     return words.includes(word) ? { ok: true, value: word } : { ok: false, reason: `is not one of ${words.join(', ')}` };
   };
 }
 
-function translated(words: Readonly<Record<string, string>>): Rule['read'] {
+function translated(words: Readonly<Record<string, string>>): Read {
   const translations = new Map(Object.entries(words));
   return (text) => {
     const value = translations.get(text.toLowerCase());
@@ -226,7 +188,7 @@ function translated(words: Readonly<Record<string, string>>): Rule['read'] {
   };
 }
 
-function integer(min: number, max: number): Rule['read'] {
+function wholeNumber(min: number, max: number): Read {
   return (text) => {
     const value = Number(text);
     return /^\d{1,10}$/.test(text) && value >= min && value <= max
@@ -235,8 +197,8 @@ function integer(min: number, max: number): Rule['read'] {
   };
 }
 
-function milliseconds(min: number, max: number): Rule['read'] {
-  const read = integer(min, max);
+function milliseconds(min: number, max: number): Read {
+  const read = wholeNumber(min, max);
   return (text) => {
     const parsed = read(text);
     return parsed.ok ? { ok: true, value: `${parsed.value}ms` } : parsed;

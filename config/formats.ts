@@ -1,45 +1,45 @@
 import convict from 'convict';
-import { BYTE_SIZE_PATTERN, formatByteSize, parseByteSize } from './byte-size.ts';
-import { DURATION_PATTERN, formatDuration, parseDuration } from './duration.ts';
-import { isLeaf } from './leaf.ts';
-import type { Format, FormatName, JsonSchema, Leaf } from './leaf.ts';
-import { attributes, headers, listenAddresses, names, toggles } from './map-formats.ts';
-import type { Parsed } from './parsed.ts';
-import { parseSourceSpec, SOURCE_SPEC_PATTERN } from './source-spec.ts';
+import { isSetting } from '../src/settings.ts';
+import type { FormatName, Parsed, Section, Setting } from '../src/settings.ts';
+import { attributes, headers, list, toggles } from './map-formats.ts';
+import type { Format, JsonSchema } from './map-formats.ts';
 import { didYouMean } from './suggest.ts';
 import { MAX_PATTERN_LENGTH, parseTagFilter } from './tag-filter.ts';
+import { BYTE_SIZE_PATTERN, DURATION_PATTERN, formatByteSize, formatDuration, parseByteSize, parseDuration } from './units.ts';
 
 const MAX_TEXT_LENGTH = 65_536;
+const HTTP_URL = '^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]';
 
 const text: Format = {
   literals: ['string'],
   expects: 'a text',
-  check: (value, leaf) => {
-    if (typeof value !== 'string') return 'is not a text';
+  check: (value, setting) => {
+    if (typeof value !== 'string') return `is not ${setting.expected ?? text.expects}`;
     if (value.length > MAX_TEXT_LENGTH) return 'is too long';
     if (value.includes('\0')) return 'holds a NUL character';
-    if (leaf.pattern === undefined || new RegExp(leaf.pattern).test(value)) return undefined;
-    return `is not ${leaf.expected ?? 'allowed'}`;
+    const fits = setting.pattern === undefined || new RegExp(setting.pattern).test(value);
+    const reason = setting.refusal?.(value) ?? (fits ? undefined : `is not ${setting.expected ?? 'allowed'}`);
+    return reason === undefined ? undefined : `${reason}${suggestion(value, setting.values ?? [])}`;
   },
-  jsonSchema: (leaf) => ({
+  jsonSchema: (setting) => ({
     type: 'string',
     maxLength: MAX_TEXT_LENGTH,
-    ...(leaf.pattern === undefined ? {} : { pattern: leaf.pattern }),
+    ...(setting.pattern === undefined ? {} : { pattern: setting.pattern }),
   }),
 };
 
 const choice: Format = {
   literals: ['string'],
   expects: 'one of the known words',
-  check: (value, leaf) => {
-    const values = leaf.values ?? [];
+  check: (value, setting) => {
+    const values = setting.values ?? [];
     if (typeof value === 'string' && values.includes(value)) return undefined;
     return `is not one of ${values.join(', ')}${typeof value === 'string' ? didYouMean(value, values) : ''}`;
   },
-  jsonSchema: (leaf) => ({ enum: [...(leaf.values ?? [])] }),
+  jsonSchema: (setting) => ({ enum: [...(setting.values ?? [])] }),
 };
 
-const flag: Format = {
+const boolean: Format = {
   literals: ['boolean'],
   expects: 'true or false',
   coerce: (value) => (/^(true|false)$/i.test(value) ? value.toLowerCase() === 'true' : value),
@@ -51,22 +51,22 @@ const integer: Format = {
   literals: ['number'],
   expects: 'a whole number',
   coerce: (value) => (/^-?\d{1,15}$/.test(value) ? Number(value) : value),
-  check: (value, leaf) => {
+  check: (value, setting) => {
     if (typeof value !== 'number' || !Number.isInteger(value)) return 'is not a whole number';
-    return outside(value, leaf, String);
+    return outside(value, setting, String);
   },
-  jsonSchema: (leaf) => ({ type: 'integer', ...limits(leaf) }),
+  jsonSchema: (setting) => ({ type: 'integer', ...limits(setting) }),
 };
 
 const duration: Format = {
   literals: ['string'],
   expects: 'a duration such as "5s", "500ms", "1.5s" or "1m30s"',
   coerce: (value) => valueOr(parseDuration(value), value),
-  check: (value, leaf) => {
+  check: (value, setting) => {
     if (typeof value === 'string') return reasonOf(parseDuration(value));
     if (typeof value !== 'number') return `is not ${duration.expects}`;
     if (value === 0) return 'is zero';
-    return outside(value, leaf, formatDuration);
+    return outside(value, setting, formatDuration);
   },
   jsonSchema: () => ({ type: 'string', pattern: DURATION_PATTERN, maxLength: 64 }),
 };
@@ -75,14 +75,14 @@ const bytes: Format = {
   literals: ['string', 'number'],
   expects: 'a size such as "512MiB", "4MB" or a whole number of bytes',
   coerce: (value) => valueOr(parseByteSize(value), value),
-  check: (value, leaf) => {
+  check: (value, setting) => {
     if (typeof value === 'string') return reasonOf(parseByteSize(value));
     if (typeof value !== 'number' || !Number.isSafeInteger(value)) return `is not ${bytes.expects}`;
-    return outside(value, leaf, formatByteSize);
+    return outside(value, setting, formatByteSize);
   },
-  jsonSchema: (leaf) => ({
+  jsonSchema: (setting) => ({
     anyOf: [
-      { type: 'integer', ...limits(leaf) },
+      { type: 'integer', ...limits(setting) },
       { type: 'string', pattern: BYTE_SIZE_PATTERN },
     ],
   }),
@@ -101,7 +101,7 @@ const path: Format = {
 const absolutePath: Format = {
   ...path,
   expects: 'an absolute path',
-  check: (value, leaf) => path.check(value, leaf) ?? (String(value).startsWith('/') ? undefined : 'is not an absolute path'),
+  check: (value, setting) => path.check(value, setting) ?? (String(value).startsWith('/') ? undefined : 'is not an absolute path'),
   jsonSchema: () => ({ type: 'string', pattern: '^/', maxLength: 4096 }),
 };
 
@@ -109,8 +109,11 @@ const absolutePath: Format = {
 const url: Format = {
   literals: ['string'],
   expects: 'a URL',
-  check: (value) => (typeof value === 'string' ? checkUrl(value) : 'is not a URL'),
-  jsonSchema: () => ({ type: 'string', pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]', maxLength: 4096 }),
+  check: (value, { pattern = HTTP_URL, expected = url.expects }) => {
+    if (typeof value !== 'string') return 'is not a URL';
+    return checkUrl(value) ?? (new RegExp(pattern).test(value) ? undefined : `is not ${expected}`);
+  },
+  jsonSchema: ({ pattern = HTTP_URL }) => ({ type: 'string', pattern, maxLength: 4096 }),
 };
 
 /** A URL, or `host[:port]` as gRPC writes it. */
@@ -127,17 +130,10 @@ const tagFilter: Format = {
   jsonSchema: () => ({ type: 'string', maxLength: MAX_PATTERN_LENGTH }),
 };
 
-const sourceSpec: Format = {
-  literals: ['string'],
-  expects: 'a source',
-  check: (value) => (typeof value === 'string' ? reasonOf(parseSourceSpec(value)) : 'is not a source'),
-  jsonSchema: () => ({ type: 'string', pattern: SOURCE_SPEC_PATTERN, maxLength: 4096 }),
-};
-
 const FORMATS: Readonly<Record<FormatName, Format>> = {
   text,
   choice,
-  flag,
+  boolean,
   integer,
   duration,
   bytes,
@@ -146,30 +142,28 @@ const FORMATS: Readonly<Record<FormatName, Format>> = {
   url,
   endpoint,
   tag_filter: tagFilter,
-  source_spec: sourceSpec,
+  list,
   headers,
   attributes,
   toggles,
-  names,
-  listen_addresses: listenAddresses,
 };
 
-export function formatOf(leaf: Leaf): Format {
-  return FORMATS[leaf.format];
+for (const [name, format] of Object.entries(FORMATS)) addToConvict(name, format);
+
+export function formatOf(setting: Setting): Format {
+  return FORMATS[setting.format];
 }
 
-/** Makes the formats known to convict, which keeps them for the whole process. */
-export function registerFormats(): void {
-  for (const [name, format] of Object.entries(FORMATS)) {
-    convict.addFormat({
-      name,
-      validate: (value: unknown, definition: unknown) => {
-        const reason = isLeaf(definition) ? format.check(value, definition) : 'has no definition';
-        if (reason !== undefined) throw new Error(reason);
-      },
-      coerce: (value: unknown) => (typeof value === 'string' && format.coerce !== undefined ? format.coerce(value) : value),
-    });
-  }
+/** convict keeps formats for the whole process. */
+function addToConvict(name: string, format: Format): void {
+  convict.addFormat({
+    name,
+    validate: (value: unknown, definition: Section) => {
+      const reason = isSetting(definition) ? format.check(value, definition) : 'has no definition';
+      if (reason !== undefined) throw new Error(reason);
+    },
+    coerce: (value: unknown) => (typeof value === 'string' && format.coerce !== undefined ? format.coerce(value) : value),
+  });
 }
 
 function checkUrl(value: string): string | undefined {
@@ -180,15 +174,21 @@ function checkUrl(value: string): string | undefined {
   return parsed.hash === '' ? undefined : 'has a fragment (#…), which is never sent';
 }
 
-function outside(value: number, leaf: Leaf, print: (value: number) => string): string | undefined {
-  if (value < 0 && leaf.min !== undefined && leaf.min >= 0) return 'is negative';
-  if (leaf.min !== undefined && value < leaf.min) return `is below the minimum of ${print(leaf.min)}`;
-  if (leaf.max !== undefined && value > leaf.max) return `is above the maximum of ${print(leaf.max)}`;
+/** Suggests the word that the beginning of a text was probably meant to be. */
+function suggestion(value: string, words: readonly string[]): string {
+  const [beginning = ''] = value.split(':', 1);
+  return words.includes(beginning) ? '' : didYouMean(beginning, words);
+}
+
+function outside(value: number, setting: Setting, print: (value: number) => string): string | undefined {
+  if (value < 0 && setting.min !== undefined && setting.min >= 0) return 'is negative';
+  if (setting.min !== undefined && value < setting.min) return `is below the minimum of ${print(setting.min)}`;
+  if (setting.max !== undefined && value > setting.max) return `is above the maximum of ${print(setting.max)}`;
   return undefined;
 }
 
-function limits(leaf: Leaf): JsonSchema {
-  return { ...(leaf.min === undefined ? {} : { minimum: leaf.min }), ...(leaf.max === undefined ? {} : { maximum: leaf.max }) };
+function limits(setting: Setting): JsonSchema {
+  return { ...(setting.min === undefined ? {} : { minimum: setting.min }), ...(setting.max === undefined ? {} : { maximum: setting.max }) };
 }
 
 function valueOr<T>(parsed: Parsed<T>, otherwise: string): T | string {

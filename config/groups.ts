@@ -1,18 +1,11 @@
 import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/readings.ts';
 import type { MetricGroup, RuntimeGroup, SystemGroup } from '../src/readings.ts';
 import type { Selection } from '../src/selection.ts';
-import type { AgentConfig, GroupSettings, RuntimeEntry } from './agent-config.ts';
+import type { Collection, GroupSettings, RuntimeEntry } from './neuron-monitor.ts';
 import { firstMatch } from './tag-filter.ts';
 
-type Groups = Pick<AgentConfig, 'runtimes' | 'systemGroups'>;
-
-/** Which entry speaks about a process, by its tag: the first whose filter finds it. Verdicts are remembered within a bound. */
-export function runtimeSelector(config: Pick<AgentConfig, 'runtimes'>): (tag: string) => RuntimeEntry | undefined {
-  return firstMatch(config.runtimes);
-}
-
 /** The shortest period of each configured group, milliseconds, in neuron-monitor's order of groups. */
-export function periodsOf(config: Groups): Map<MetricGroup, number> {
+export function periodsOf(config: Pick<Collection, 'runtimes' | 'systemGroups'>): Map<MetricGroup, number> {
   const periods = new Map<MetricGroup, number>();
   for (const group of RUNTIME_GROUPS) {
     const ofEntries = config.runtimes.flatMap((entry) => entry.groups[group]?.periodMs ?? []);
@@ -26,8 +19,8 @@ export function periodsOf(config: Groups): Map<MetricGroup, number> {
 }
 
 /** The configuration as the collection needs it. */
-export function selectionOf(config: Groups & Pick<AgentConfig, 'periodMs'>): Selection {
-  const select = runtimeSelector(config);
+export function selectionOf(config: Collection): Selection {
+  const select = firstMatch(config.runtimes);
   const groups = new Map<RuntimeEntry, ReadonlySet<RuntimeGroup>>();
   for (const entry of config.runtimes) groups.set(entry, new Set(RUNTIME_GROUPS.filter((group) => entry.groups[group] !== undefined)));
   return {
@@ -45,7 +38,7 @@ export function selectionOf(config: Groups & Pick<AgentConfig, 'periodMs'>): Sel
  * The same choice as the content of a file that neuron-monitor itself can read. It knows whole seconds only, so other periods are rounded
  * up, and refuses groups it does not have.
  */
-export function neuronMonitorFile(config: Groups & Pick<AgentConfig, 'periodMs'>): Readonly<Record<string, unknown>> {
+export function neuronMonitorFile(config: Collection): Readonly<Record<string, unknown>> {
   const list = (groups: Readonly<Partial<Record<string, GroupSettings>>>) =>
     Object.entries(groups).flatMap(([type, settings]) =>
       settings === undefined ? [] : [{ type, period: wholeSeconds(settings.periodMs) }],

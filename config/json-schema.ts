@@ -1,21 +1,20 @@
+import { isSetting } from '../src/settings.ts';
+import type { Section, Setting } from '../src/settings.ts';
 import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/readings.ts';
-import { formatByteSize } from './byte-size.ts';
-import { formatDuration } from './duration.ts';
-import { EXPORTER_ID_PATTERN } from './exporters.ts';
+import { idPattern } from './exporters.ts';
 import { formatOf } from './formats.ts';
-import { isLeaf } from './leaf.ts';
-import type { JsonSchema, Leaf } from './leaf.ts';
-import { agentSchema, groupSchema, rootSchema, runtimeSchema } from './schema.ts';
-import { otlpSchema, prometheusSchema } from './schema-exporters.ts';
-
-/** Text with a `${…}`: what it stands for is not known before the agent starts. */
-const REFERENCE = { $ref: '#/definitions/reference' } as const;
+import { REFERENCE } from './map-formats.ts';
+import type { JsonSchema } from './map-formats.ts';
+import { AGENT_SECTION, GROUP_SECTION, ROOT_SECTION, RUNTIME_SECTION } from './schema.ts';
+import type { Definition } from './schema.ts';
+import { formatByteSize, formatDuration } from './units.ts';
 
 /**
- * JSON Schema (draft 7, which editors know) of the configuration file, from the same definitions as convict's. It is a little wider
- * than the agent: ranges of durations, regular expressions and what depends on several keys are beyond it.
+ * JSON Schema (draft 7, which editors know) of the configuration file, from the same sections as convict's. It is a little wider
+ * than the agent: ranges of durations, regular expressions and rules about several keys are beyond it.
  */
-export function jsonSchema(): JsonSchema {
+export function jsonSchema<Source extends Section, Exporters>(definition: Definition<Source, Exporters>): JsonSchema {
+  const types: readonly ExporterEntry[] = Object.entries(definition.exporters);
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'neuron-otel configuration',
@@ -25,8 +24,8 @@ export function jsonSchema(): JsonSchema {
     properties: {
       $schema: { type: 'string' },
       ...neuronMonitorProperties(),
-      exporters: exportersSchema(),
-      ...agentProperties(),
+      exporters: exportersSchema(types),
+      ...agentProperties(definition.source),
     },
     definitions: {
       reference: {
@@ -34,16 +33,12 @@ export function jsonSchema(): JsonSchema {
         type: 'string',
         pattern: '\\$\\{[^}]+\\}',
       },
-      json_stdout: {
-        description: "neuron-monitor's JSON, one line per report, on stdout.",
-        type: ['object', 'null'],
-        additionalProperties: false,
-      },
-      prometheus: section(prometheusSchema, "Prometheus endpoint of the agent's own.", ownKey),
-      otlp: section(otlpSchema, 'One OTLP destination.', ownKey),
+      ...Object.fromEntries(types.map(([name, type]) => [name, section(type.section, type.description, ownKey)])),
     },
   };
 }
+
+type ExporterEntry = readonly [name: string, type: { readonly section: Section; readonly description: string; readonly isNamed: boolean }];
 
 function neuronMonitorProperties(): JsonSchema {
   const groups = (names: readonly string[], description: string): JsonSchema => ({
@@ -53,18 +48,18 @@ function neuronMonitorProperties(): JsonSchema {
       type: 'object',
       required: ['type'],
       additionalProperties: false,
-      properties: { type: { enum: names }, ...properties(groupSchema, key) },
+      properties: { type: { enum: names }, ...properties(GROUP_SECTION, key) },
     },
   });
   return {
-    ...properties(rootSchema, key),
+    ...properties(ROOT_SECTION, key),
     neuron_runtimes: {
       description: 'What is collected of which Neuron processes. Left out beside system_metrics: nothing; both left out: everything.',
       type: ['array', 'null'],
       items: {
         type: 'object',
         additionalProperties: false,
-        properties: { ...properties(runtimeSchema, key), metrics: groups(RUNTIME_GROUPS, 'Metric groups of each process.') },
+        properties: { ...properties(RUNTIME_SECTION, key), metrics: groups(RUNTIME_GROUPS, 'Metric groups of each process.') },
       },
     },
     // neuron-monitor takes self_stats; the agent warns that its own metrics take that place.
@@ -72,22 +67,22 @@ function neuronMonitorProperties(): JsonSchema {
   };
 }
 
-function agentProperties(): JsonSchema {
-  const { source, ...others } = agentSchema;
-  const spec: unknown = 'spec' in source ? source.spec : undefined;
+function agentProperties(source: Section): JsonSchema {
+  const { spec } = source;
+  const short = spec !== undefined && isSetting(spec) ? [ownKey(spec)] : [];
   return {
-    source: { anyOf: [...(isLeaf(spec) ? [ownKey(spec)] : []), section(source, 'Where data come from.', ownKey)] },
-    ...properties(others, ownKey),
+    source: { anyOf: [...short, section(source, 'Where data come from.', ownKey)] },
+    ...properties(AGENT_SECTION, ownKey),
   };
 }
 
-function exportersSchema(): JsonSchema {
+function exportersSchema(types: readonly ExporterEntry[]): JsonSchema {
+  const reference = ([name]: ExporterEntry) => ({ $ref: `#/definitions/${name}` });
   const members = {
-    properties: { json_stdout: { $ref: '#/definitions/json_stdout' } },
-    patternProperties: {
-      '^prometheus(/[A-Za-z0-9_.-]{1,64})?$': { $ref: '#/definitions/prometheus' },
-      '^otlp(/[A-Za-z0-9_.-]{1,64})?$': { $ref: '#/definitions/otlp' },
-    },
+    properties: Object.fromEntries(types.filter(([, { isNamed }]) => !isNamed).map((type) => [type[0], reference(type)])),
+    patternProperties: Object.fromEntries(
+      types.filter(([, { isNamed }]) => isNamed).map((type) => [idPattern(type[0], true), reference(type)]),
+    ),
     additionalProperties: false,
   };
   return {
@@ -98,7 +93,7 @@ function exportersSchema(): JsonSchema {
         type: 'array',
         items: {
           anyOf: [
-            { type: 'string', pattern: EXPORTER_ID_PATTERN },
+            ...types.map(([name, { isNamed }]) => ({ type: 'string', pattern: idPattern(name, isNamed) })),
             { type: 'object', minProperties: 1, maxProperties: 1, ...members },
           ],
         },
@@ -107,7 +102,7 @@ function exportersSchema(): JsonSchema {
   };
 }
 
-function section(schema: object, description: string | undefined, describe: (leaf: Leaf) => JsonSchema): JsonSchema {
+function section(schema: Section, description: string | undefined, describe: (setting: Setting) => JsonSchema): JsonSchema {
   return {
     ...(description === undefined ? {} : { description }),
     type: ['object', 'null'],
@@ -116,25 +111,32 @@ function section(schema: object, description: string | undefined, describe: (lea
   };
 }
 
-function properties(schema: object, describe: (leaf: Leaf) => JsonSchema): JsonSchema {
+function properties(schema: Section, describe: (setting: Setting) => JsonSchema): JsonSchema {
   const described: Record<string, JsonSchema> = {};
   for (const [name, definition] of Object.entries(schema)) {
-    described[name] = isLeaf(definition) ? describe(definition) : section(definition, undefined, describe);
+    described[name] = isSetting(definition) ? describe(definition) : section(definition, undefined, describe);
   }
   return described;
 }
 
 /** A key of neuron-monitor's: taken literally. */
-function key(leaf: Leaf): JsonSchema {
-  return { ...annotations(leaf), ...either([formatOf(leaf).jsonSchema(leaf), ...(leaf.nullable === true ? [{ type: 'null' }] : [])]) };
+function key(setting: Setting): JsonSchema {
+  return {
+    ...annotations(setting),
+    ...either([formatOf(setting).jsonSchema(setting), ...(setting.nullable === true ? [{ type: 'null' }] : [])]),
+  };
 }
 
 /** A key of the agent's own: any text in it may refer to a variable or a file. */
-function ownKey(leaf: Leaf): JsonSchema {
-  const format = formatOf(leaf);
+function ownKey(setting: Setting): JsonSchema {
+  const format = formatOf(setting);
   const isMap = format.literals.includes('map') || format.literals.includes('list');
-  const alternatives = [format.jsonSchema(leaf), ...(isMap ? [] : [REFERENCE]), ...(leaf.nullable === true ? [{ type: 'null' }] : [])];
-  return { ...annotations(leaf), ...either(alternatives) };
+  const alternatives = [
+    format.jsonSchema(setting),
+    ...(isMap ? [] : [REFERENCE]),
+    ...(setting.nullable === true ? [{ type: 'null' }] : []),
+  ];
+  return { ...annotations(setting), ...either(alternatives) };
 }
 
 function either(alternatives: readonly JsonSchema[]): JsonSchema {
@@ -142,15 +144,15 @@ function either(alternatives: readonly JsonSchema[]): JsonSchema {
   return alternatives.length === 1 && only !== undefined ? only : { anyOf: alternatives };
 }
 
-function annotations(leaf: Leaf): JsonSchema {
-  const value = defaultText(leaf);
-  return { description: leaf.doc, ...(value === undefined ? {} : { default: value }) };
+function annotations(setting: Setting): JsonSchema {
+  const value = defaultText(setting);
+  return { description: setting.doc, ...(value === undefined ? {} : { default: value }) };
 }
 
-/** The default as a file would say it; undefined where there is none. */
-export function defaultText(leaf: Leaf): string | number | boolean | undefined {
-  const value = leaf.default;
-  if (typeof value === 'number' && leaf.format === 'duration') return formatDuration(value);
-  if (typeof value === 'number' && leaf.format === 'bytes') return formatByteSize(value);
+/** The default as a file would hold it; undefined where there is none. */
+export function defaultText(setting: Setting): string | number | boolean | undefined {
+  const value = setting.default;
+  if (typeof value === 'number' && setting.format === 'duration') return formatDuration(value);
+  if (typeof value === 'number' && setting.format === 'bytes') return formatByteSize(value);
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : undefined;
 }

@@ -1,49 +1,48 @@
-import { flagName } from './flags.ts';
+import { settingsOf } from '../src/settings.ts';
+import type { Section, Setting } from '../src/settings.ts';
 import { defaultText } from './json-schema.ts';
-import { leavesOf } from './leaf.ts';
-import type { Leaf } from './leaf.ts';
-import { agentSchema } from './schema.ts';
-import { otlpSchema, prometheusSchema } from './schema-exporters.ts';
+import { AGENT_SECTION } from './schema.ts';
+import type { Definition } from './schema.ts';
 
-const SECTIONS: ReadonlyMap<string, object> = new Map<string, object>([
-  ['agent', agentSchema],
-  ['prometheus', prometheusSchema],
-  ['otlp', otlpSchema],
-]);
-
-/** Replaces each block between `<!-- keys: NAME -->` and `<!-- /keys -->` by the keys of that schema. */
-export function withKeyReference(markdown: string): string {
+/** Replaces each block between `<!-- keys: NAME -->` and `<!-- /keys -->` by the keys of that section: `agent`, or a type of exporter. */
+export function withKeyReference<Source extends Section, Exporters>(
+  markdown: string,
+  { source, exporters }: Definition<Source, Exporters>,
+): string {
+  const types: readonly (readonly [string, { readonly section: Section }])[] = Object.entries(exporters);
+  const sections = new Map<string, Section>(types.map(([name, type]) => [name, type.section]));
+  sections.set('agent', { source, ...AGENT_SECTION });
   return markdown.replaceAll(/<!-- keys: (\w+) -->\n.*?<!-- \/keys -->/gs, (block, name: string) => {
-    const schema = SECTIONS.get(name);
-    return schema === undefined
+    const section = sections.get(name);
+    return section === undefined
       ? block
-      : `<!-- keys: ${name} -->\n\n${[...leavesOf(schema)].map((entry) => line(entry, name === 'agent')).join('\n')}\n\n<!-- /keys -->`;
+      : `<!-- keys: ${name} -->\n\n${[...settingsOf(section)].map((entry) => line(entry, name === 'agent')).join('\n')}\n\n<!-- /keys -->`;
   });
 }
 
 /** Flags of the Prometheus page belong to commands of their own, whose help explains them. */
-function line([path, leaf]: readonly [string, Leaf], withFlags: boolean): string {
+function line([path, setting]: readonly [string, Setting], withFlags: boolean): string {
   const facts = [
-    typeText(leaf),
-    defaultOf(leaf),
-    ...(leaf.arg === undefined || !withFlags ? [] : [`flag \`${flagName(leaf.arg)}\``]),
-    ...(leaf.env === undefined ? [] : [`variable \`${leaf.env}\``]),
+    typeText(setting),
+    defaultOf(setting),
+    ...(setting.flag === undefined || !withFlags ? [] : [`flag \`${setting.flag}\``]),
+    ...(setting.env === undefined ? [] : [`variable \`${setting.env}\``]),
   ];
-  return `- \`${path}\` — ${leaf.doc} _(${facts.join('; ')})_`;
+  return `- \`${path}\` — ${setting.doc} _(${facts.join('; ')})_`;
 }
 
-function defaultOf(leaf: Leaf): string {
-  const text = defaultText(leaf);
+function defaultOf(setting: Setting): string {
+  const text = defaultText(setting);
   return text === undefined ? 'no default' : `default \`${String(text)}\``;
 }
 
-function typeText(leaf: Leaf): string {
-  switch (leaf.format) {
+function typeText(setting: Setting): string {
+  switch (setting.format) {
     case 'choice':
-      return (leaf.values ?? []).map((value) => `\`${value}\``).join(', ');
+      return (setting.values ?? []).map((value) => `\`${value}\``).join(', ');
     case 'integer':
-      return `whole number${leaf.min === undefined ? '' : ` from ${leaf.min}`}${leaf.max === undefined ? '' : ` to ${leaf.max}`}`;
-    case 'flag':
+      return `whole number${setting.min === undefined ? '' : ` from ${setting.min}`}${setting.max === undefined ? '' : ` to ${setting.max}`}`;
+    case 'boolean':
       return '`true`, `false`';
     case 'bytes':
       return 'size';
@@ -51,8 +50,6 @@ function typeText(leaf: Leaf): string {
       return 'absolute path';
     case 'tag_filter':
       return 'RE2';
-    case 'source_spec':
-      return 'source';
     case 'url':
       return 'URL';
     case 'endpoint':
@@ -61,12 +58,11 @@ function typeText(leaf: Leaf): string {
     case 'attributes':
     case 'toggles':
       return 'map';
-    case 'names':
-    case 'listen_addresses':
+    case 'list':
       return 'list';
     case 'text':
     case 'duration':
     case 'path':
-      return leaf.format;
+      return setting.format;
   }
 }

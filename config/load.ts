@@ -1,20 +1,18 @@
-import type { AgentConfig } from './agent-config.ts';
+import type { Pairs, Section, SettingsOf } from '../src/settings.ts';
 import { MAX_FILE_BYTES, readDocument } from './document.ts';
-import type { DocumentNode, MapNode } from './document.ts';
+import type { MapNode } from './document.ts';
 import { otlpVariablesSet, readEnvironment } from './environment.ts';
-import type { Env, Environment } from './environment.ts';
-import { readExporters } from './exporters.ts';
-import { flagName } from './flags.ts';
-import type { Flags } from './flags.ts';
-import { LEGACY_KEYS } from './legacy-names.ts';
-import { everything, NEURON_MONITOR_KEYS, readNeuronMonitor } from './neuron-monitor.ts';
+import type { Env } from './environment.ts';
+import { EXPORTER_FLAG, ExportersReader } from './exporters.ts';
+import { LEGACY_KEYS, NEURON_MONITOR_KEYS, readNeuronMonitor } from './neuron-monitor.ts';
+import type { Collection } from './neuron-monitor.ts';
 import { memberPath, Problems, quote, ROOT } from './problems.ts';
 import type { ConfigProblem } from './problems.ts';
 import { readTextFile } from './read-file.ts';
-import { agentSchema } from './schema.ts';
-import type { AgentSettings } from './schema.ts';
-import { readSection } from './section.ts';
-import { parseSourceSpec } from './source-spec.ts';
+import { AGENT_SECTION, sectionsOf } from './schema.ts';
+import type { Definition, ExporterConfig } from './schema.ts';
+import { SectionReader } from './section.ts';
+import type { Flags } from './section.ts';
 import { failureOf, substitute } from './substitute.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -23,40 +21,45 @@ export interface LoadInput {
   readonly path?: string;
   /** Content in place of a file. */
   readonly text?: string;
-  readonly flags: Partial<Flags>;
+  /** Values of flags, by the flag as it is typed. */
+  readonly flags: Flags;
   readonly env: Env;
   /** Names that `metrics` may switch; without it any name passes. */
   readonly knownMetrics?: ReadonlySet<string>;
-  /** Reads a file as text up to a limit, or throws; the disk unless a test says otherwise. */
+  /** Reads a file as text up to a limit, or throws; the disk unless a test brings its own. */
   readonly readFile?: (path: string, maxBytes: number) => string;
 }
 
-export type LoadResult =
-  | { readonly ok: true; readonly config: AgentConfig; readonly warnings: readonly ConfigProblem[] }
+/** The whole configuration after flags, environment, file and defaults. */
+export type LoadedConfig<Source extends Section, Exporters> = Collection &
+  SettingsOf<typeof AGENT_SECTION & { readonly source: Source }> & { readonly exporters: readonly ExporterConfig<Exporters>[] };
+
+export type LoadResult<Config> =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly ConfigProblem[] }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };
 
 const MAX_SECRET_BYTES = 65_536;
 
 /** Flags over environment over file over defaults. Never throws for bad input: every problem comes back with its path, all at once. */
-export function loadConfig(input: LoadInput): LoadResult {
+export function loadConfig<Source extends Section, Exporters>(
+  input: LoadInput,
+  definition: Definition<Source, Exporters>,
+): LoadResult<LoadedConfig<Source, Exporters>> {
   const problems = new Problems();
-  const environment = readEnvironment(input.env, problems);
+  const environment = readEnvironment(input.env, sectionsOf(definition), problems);
   const root = readRoot(input, problems);
   if (root === undefined) return { ok: false, problems: problems.errors, warnings: problems.warnings };
   refuseUnknownKeys(root, problems);
-  const readFile = input.readFile ?? readTextFile;
-  const substitution = { env: input.env, readFile: (path: string) => readFile(path, MAX_SECRET_BYTES), problems };
-  const own = (key: string): DocumentNode | undefined => {
-    const node = root.entries.get(key);
-    return node === undefined ? undefined : substitute(node, key, substitution);
-  };
-  const collection =
-    root.entries.size === 0 ? everything(environment.defaultPeriodMs) : readNeuronMonitor(root, environment.defaultPeriodMs, problems);
-  const settings = readSettings(root, own, { environment, input, problems });
-  const exporters = readExporters(own('exporters'), { environment, flags: input.flags, problems });
+  const context = { environment, flags: input.flags, problems };
+  const own = substitutedKeys(root, input, problems);
+  const collection = readNeuronMonitor(root, environment, problems);
+  const section = { source: definition.source, ...AGENT_SECTION };
+  const settings = new SectionReader(withSourceMap(own), { path: ROOT, ...context, others: ['exporters'] }).read(section);
+  refuseUnknownMetrics(settings.metrics, own, input.knownMetrics, problems);
+  const exporters = new ExportersReader(definition.exporters, context).read(own.entries.get('exporters'));
   warnAboutUnusedVariables(input.env, exporters, problems);
   if (problems.errors.length > 0) return { ok: false, problems: problems.errors, warnings: problems.warnings };
-  return { ok: true, config: { ...collection, ...agentPart(settings, environment), exporters }, warnings: problems.warnings };
+  return { ok: true, config: { ...collection, ...settings, exporters }, warnings: problems.warnings };
 }
 
 function readRoot(input: LoadInput, problems: Problems): MapNode | undefined {
@@ -69,7 +72,7 @@ function readRoot(input: LoadInput, problems: Problems): MapNode | undefined {
   return undefined;
 }
 
-/** The file's content; null when there is no file, undefined when it cannot be had. */
+/** The file's content; null when there is no file, undefined when it cannot be read. */
 function readText(input: LoadInput, problems: Problems): string | null | undefined {
   if (input.text !== undefined) {
     if (input.text.length <= MAX_FILE_BYTES) return input.text;
@@ -85,10 +88,10 @@ function readText(input: LoadInput, problems: Problems): string | null | undefin
   }
 }
 
-const AGENT_KEYS = Object.keys(agentSchema);
+const AGENT_KEYS = [...Object.keys(AGENT_SECTION), 'source', 'exporters'];
 
 function refuseUnknownKeys(root: MapNode, problems: Problems): void {
-  const known: readonly string[] = [...NEURON_MONITOR_KEYS, 'exporters', ...AGENT_KEYS];
+  const known: readonly string[] = [...NEURON_MONITOR_KEYS, ...AGENT_KEYS];
   for (const key of root.entries.keys()) {
     if (known.includes(key) || key === '$schema') continue;
     const successor = LEGACY_KEYS.get(key);
@@ -97,78 +100,33 @@ function refuseUnknownKeys(root: MapNode, problems: Problems): void {
   }
 }
 
-interface SettingsContext {
-  readonly environment: Environment;
-  readonly input: LoadInput;
-  readonly problems: Problems;
-}
-
-function readSettings(root: MapNode, own: (key: string) => DocumentNode | undefined, context: SettingsContext): AgentSettings {
-  const { environment, input, problems } = context;
-  const entries = new Map<string, DocumentNode>();
-  for (const key of AGENT_KEYS) {
-    const node = own(key);
-    if (node !== undefined) entries.set(key, key === 'source' ? sourceMap(node) : node);
-  }
-  const settings = readSection(
-    agentSchema,
-    { ...root, entries },
-    { path: ROOT, problems, variables: environment.variables, flags: input.flags },
-  );
-  for (const [name] of settings.metrics) {
-    if (input.knownMetrics === undefined || input.knownMetrics.has(name)) continue;
-    const node = entries.get('metrics');
-    const at = node?.kind === 'map' ? node.keyPositions.get(name) : undefined;
-    problems.error(memberPath('metrics', name), `is not a metric of this agent${didYouMean(name, input.knownMetrics)}`, at);
-  }
-  return settings;
+/** The agent's own keys, with what their texts refer to. neuron-monitor's keys are taken literally. */
+function substitutedKeys(root: MapNode, input: LoadInput, problems: Problems): MapNode {
+  const readFile = input.readFile ?? readTextFile;
+  const options = { env: input.env, readFile: (path: string) => readFile(path, MAX_SECRET_BYTES), problems };
+  const entries = [...root.entries].filter(([key]) => AGENT_KEYS.includes(key));
+  return { ...root, entries: new Map(entries.map(([key, node]) => [key, substitute(node, key, options)])) };
 }
 
 /** `source: native` is short for `source: {spec: native}`. */
-function sourceMap(node: DocumentNode): DocumentNode {
-  if (node.kind !== 'scalar' || node.value === null) return node;
-  return { kind: 'map', entries: new Map([['spec', node]]), keyPositions: new Map(), at: node.at };
+function withSourceMap(root: MapNode): MapNode {
+  const node = root.entries.get('source');
+  if (node?.kind !== 'scalar' || node.value === null) return root;
+  const map: MapNode = { kind: 'map', entries: new Map([['spec', node]]), keyPositions: new Map(), at: node.at };
+  return { ...root, entries: new Map([...root.entries, ['source', map]]) };
 }
 
-function agentPart(
-  settings: AgentSettings,
-  environment: Environment,
-): Pick<AgentConfig, 'source' | 'resource' | 'telemetry' | 'metrics' | 'eccCounts'> {
-  const { source, telemetry } = settings;
-  const spec = parseSourceSpec(source.spec);
-  const monitor = source.neuron_monitor;
-  return {
-    source: {
-      spec: spec.ok ? spec.value : { kind: 'auto' },
-      speed: source.speed,
-      procfs: source.procfs,
-      nds: { enabled: source.nds.enabled },
-      imds: { enabled: source.imds.enabled, endpoint: source.imds.endpoint, budgetMs: source.imds.budget },
-      neuronMonitor: {
-        ...(monitor.path === null ? {} : { path: monitor.path }),
-        ...(monitor.stall_after === null ? {} : { stallAfterMs: monitor.stall_after }),
-      },
-    },
-    resource: { attributes: Object.fromEntries([...settings.resource.attributes, ...environment.resourceAttributes]) },
-    telemetry: {
-      log: { verbosity: verbosityOf(telemetry.log.verbosity), format: telemetry.log.format },
-      maxSeries: telemetry.max_series,
-      selfMetrics: telemetry.self_metrics,
-    },
-    metrics: Object.fromEntries(settings.metrics),
-    eccCounts: settings.ecc_counts,
-  };
+function refuseUnknownMetrics(metrics: Pairs<boolean>, root: MapNode, known: ReadonlySet<string> | undefined, problems: Problems): void {
+  const node = root.entries.get('metrics');
+  for (const [name] of metrics) {
+    if (known === undefined || known.has(name)) continue;
+    const at = node?.kind === 'map' ? node.keyPositions.get(name) : undefined;
+    problems.error(memberPath('metrics', name), `is not a metric of this agent${didYouMean(name, known)}`, at);
+  }
 }
 
-function verbosityOf(level: number): AgentConfig['telemetry']['log']['verbosity'] {
-  return ([0, 1, 2, 3, 4] as const).find((known) => known === level) ?? 3;
-}
-
-function warnAboutUnusedVariables(env: Env, exporters: AgentConfig['exporters'], problems: Problems): void {
+function warnAboutUnusedVariables(env: Env, exporters: readonly { readonly id: string }[], problems: Problems): void {
   const [name] = otlpVariablesSet(env);
   if (name === undefined || exporters.some(({ id }) => id === 'otlp')) return;
-  problems.warn(
-    name,
-    `has no effect: no exporter called otlp is in use; add it with ${flagName('exporters')}, OTEL_METRICS_EXPORTER or the file`,
-  );
+  problems.warn(name, `has no effect: no exporter called otlp is in use; add it with ${EXPORTER_FLAG}, OTEL_METRICS_EXPORTER or the file`);
 }

@@ -1,7 +1,19 @@
-import type { Format } from './leaf.ts';
+import type { Setting } from '../src/settings.ts';
 
-/** A map as convict may hold it: convict splits keys of objects at dots, and OpenTelemetry's keys are full of them. */
-export type Pairs<T> = readonly (readonly [key: string, value: T])[];
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** How one kind of value is read, checked and described. Reasons are ends of sentences that begin with the value. */
+export interface Format {
+  /** What a file may hold for it. */
+  readonly literals: readonly ('string' | 'number' | 'boolean' | 'list' | 'map')[];
+  readonly expects: string;
+  /** Turns text into the value; text that cannot be read is returned for `check` to refuse. */
+  readonly coerce?: (text: string) => unknown;
+  readonly check: (value: unknown, setting: Setting) => string | undefined;
+  /** Checks one member of a map. */
+  readonly checkEntry?: (key: string, value: unknown) => string | undefined;
+  readonly jsonSchema: (setting: Setting) => JsonSchema;
+}
 
 /** RFC 9110 token. */
 const HEADER_NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$";
@@ -19,7 +31,8 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 ]);
 const ATTRIBUTE_NAME = '^[!-~]([ -~]{0,253}[!-~])?$';
 const MAX_MEMBERS = 128;
-const REFERENCE = { $ref: '#/definitions/reference' } as const;
+/** Text with a `${…}`, whose value is not known before the agent starts. */
+export const REFERENCE = { $ref: '#/definitions/reference' } as const;
 /** Refused anywhere in a file. */
 const NO_PROTOTYPES = { not: { enum: ['__proto__', 'prototype', 'constructor'] } } as const;
 
@@ -81,40 +94,19 @@ export const toggles: Format = {
   jsonSchema: () => ({ type: ['object', 'null'], propertyNames: NO_PROTOTYPES, additionalProperties: { type: 'boolean' } }),
 };
 
-/** A list of attribute names. */
-export const names: Format = {
+/** A list of texts, each of which fits the pattern of the setting. */
+export const list: Format = {
   literals: ['list'],
-  expects: 'a list of names',
-  check: (value) => {
-    if (!Array.isArray(value)) return 'is not a list of names';
-    if (value.length > MAX_MEMBERS) return `has more than ${MAX_MEMBERS} names`;
-    return value.every((name) => typeof name === 'string' && new RegExp(ATTRIBUTE_NAME).test(name)) ? undefined : 'is not a list of names';
+  expects: 'a list',
+  check: (value, { pattern = '', expected = list.expects, refusal }) => {
+    if (!Array.isArray(value)) return `is not ${expected}`;
+    if (value.length > MAX_MEMBERS) return `has more than ${MAX_MEMBERS} members`;
+    const fits = (item: unknown): boolean =>
+      typeof item === 'string' && item.length <= 1024 && new RegExp(pattern).test(item) && refusal?.(item) === undefined;
+    return value.every(fits) ? undefined : `is not ${expected}`;
   },
-  jsonSchema: () => ({ type: 'array', maxItems: MAX_MEMBERS, items: { type: 'string', pattern: ATTRIBUTE_NAME } }),
+  jsonSchema: ({ pattern }) => ({ type: 'array', maxItems: MAX_MEMBERS, items: { anyOf: [{ type: 'string', pattern }, REFERENCE] } }),
 };
-
-/** `HOST:PORT`, `[IPV6]:PORT` or `:PORT`. */
-const LISTEN_ADDRESS = '^(\\[[0-9a-fA-F:.]+(%[A-Za-z0-9_.-]+)?\\]|[^:\\[\\]\\s/]*):[0-9]{1,5}$';
-
-/** A list of addresses to listen on. */
-export const listenAddresses: Format = {
-  literals: ['list'],
-  expects: 'a list of addresses such as "127.0.0.1:9464", "[::1]:9464" or ":9464"',
-  check: (value) => {
-    const addresses: readonly unknown[] = Array.isArray(value) ? value : [undefined];
-    return addresses.length <= MAX_MEMBERS && addresses.every(isAddress) ? undefined : `is not ${listenAddresses.expects}`;
-  },
-  jsonSchema: () => ({ type: 'array', maxItems: MAX_MEMBERS, items: { anyOf: [{ type: 'string', pattern: LISTEN_ADDRESS }, REFERENCE] } }),
-};
-
-function isAddress(text: unknown): boolean {
-  return typeof text === 'string' && new RegExp(LISTEN_ADDRESS).test(text) && portOf(text) <= 65_535;
-}
-
-/** The port of a listen address; NaN when there is none. */
-export function portOf(address: string): number {
-  return Number(address.slice(address.lastIndexOf(':') + 1));
-}
 
 function checkPairs(value: unknown, format: Format): string | undefined {
   if (!Array.isArray(value)) return `is not ${format.expects}`;

@@ -1,16 +1,45 @@
 import { FACT_GROUPS, RUNTIME_GROUPS, SYSTEM_GROUPS } from '../src/readings.ts';
-import type { SystemGroup } from '../src/readings.ts';
-import type { GroupSettings, RuntimeEntry } from './agent-config.ts';
+import type { RuntimeGroup, SystemGroup } from '../src/readings.ts';
+import { isNull } from './document.ts';
 import type { DocumentNode, MapNode } from './document.ts';
-import { LEGACY_GROUPS } from './legacy-names.ts';
+import type { Environment } from './environment.ts';
 import { itemPath, memberPath, quote, ROOT } from './problems.ts';
 import type { Problems } from './problems.ts';
-import { groupSchema, rootSchema, runtimeSchema } from './schema.ts';
-import { readSection } from './section.ts';
+import { GROUP_SECTION, ROOT_SECTION, RUNTIME_SECTION } from './schema.ts';
+import { SectionReader } from './section.ts';
 import { didYouMean } from './suggest.ts';
 
-/** neuron-monitor's own part of the configuration. */
+/**
+ * Names of neuron-monitor's files before 2.0, and what took their place (user guide of the first beta, September 2020, and of Neuron
+ * Runtime 1.x).
+ */
+export const LEGACY_KEYS: ReadonlyMap<string, string> = new Map([
+  ['runtimes', 'neuron_runtimes'],
+  ['output_targets', 'exporters'],
+]);
+
+export const LEGACY_GROUPS: ReadonlyMap<string, string> = new Map([
+  ['nc_counters', 'neuroncore_counters'],
+  ['memory', 'memory_used'],
+  ['runtime_cpu_usage', 'neuron_runtime_vcpu_usage'],
+  ['inference_stats', 'execution_stats'],
+  ['hw_counters', 'neuron_hw_counters'],
+  ['cpu_usage', 'vcpu_usage'],
+]);
+
+export interface GroupSettings {
+  readonly periodMs: number;
+}
+
+/** The groups that are collected of the Neuron processes whose tag the filter finds; of all processes when there is no filter. */
+export interface RuntimeEntry {
+  readonly tagFilter?: string;
+  readonly groups: Readonly<Partial<Record<RuntimeGroup, GroupSettings>>>;
+}
+
+/** neuron-monitor's choice of metric groups, with periods handed down from root to entry to group. */
 export interface Collection {
+  /** The first entry whose filter finds a process's tag counts. */
   readonly runtimes: readonly RuntimeEntry[];
   readonly systemGroups: Readonly<Partial<Record<SystemGroup, GroupSettings>>>;
   readonly periodMs: number;
@@ -24,27 +53,28 @@ export const NEURON_MONITOR_KEYS = ['period', 'neuron_runtimes', 'system_metrics
  * an empty one. With neither, everything is collected, `neuron_hw_counters` included, which neuron-monitor leaves out by default.
  * `neuron_device_counters` is no group of neuron-monitor's: where it is not listed, it comes with `neuron_hw_counters`.
  */
-export function readNeuronMonitor(root: MapNode, defaultPeriodMs: number, problems: Problems): Collection {
+export function readNeuronMonitor(root: MapNode, environment: Environment, problems: Problems): Collection {
   const period = root.entries.get('period');
   const rootKeys: MapNode = { ...root, entries: new Map(period === undefined ? [] : [['period', period]]) };
-  const periodMs = readSection(rootSchema, rootKeys, { path: ROOT, problems }).period ?? defaultPeriodMs;
+  const context: Context = { environment, problems };
+  const periodMs = new SectionReader(rootKeys, { path: ROOT, ...context }).read(ROOT_SECTION).period;
   const lists = {
     runtimes: root.entries.get('neuron_runtimes') ?? root.entries.get('runtimes'),
     system: root.entries.get('system_metrics'),
   };
   if (lists.runtimes === undefined && lists.system === undefined) return everything(periodMs);
   const runtimesPath = root.entries.has('neuron_runtimes') ? 'neuron_runtimes' : 'runtimes';
-  const runtimes = itemsOf(lists.runtimes, runtimesPath, problems).map(([node, path]) => readRuntime(node, path, periodMs, problems));
+  const runtimes = itemsOf(lists.runtimes, runtimesPath, problems).map(([node, path]) => readRuntime(node, path, periodMs, context));
   warnAboutUnreachable(runtimes, runtimesPath, problems);
   return {
     runtimes,
-    systemGroups: withDevices(readGroups(lists.system, 'system_metrics', { kind: 'system', periodMs, problems })),
+    systemGroups: withDevices(readGroups(lists.system, 'system_metrics', { kind: 'system', periodMs, ...context })),
     periodMs,
   };
 }
 
-/** What is collected when nobody says what. */
-export function everything(periodMs: number): Collection {
+/** The choice of a file without any list. */
+function everything(periodMs: number): Collection {
   const all = <G extends string>(groups: readonly G[]) => fromGroups(groups.map((group) => [group, { periodMs }] as const));
   return { runtimes: [{ groups: all(RUNTIME_GROUPS) }], systemGroups: all(SYSTEM_GROUPS), periodMs };
 }
@@ -54,7 +84,13 @@ function withDevices(groups: Collection['systemGroups']): Collection['systemGrou
   return hardware === undefined ? groups : { neuron_device_counters: hardware, ...groups };
 }
 
-function readRuntime(node: DocumentNode, path: string, inheritedMs: number, problems: Problems): RuntimeEntry {
+interface Context {
+  readonly environment: Environment;
+  readonly problems: Problems;
+}
+
+function readRuntime(node: DocumentNode, path: string, inheritedMs: number, context: Context): RuntimeEntry {
+  const { problems } = context;
   if (node.kind !== 'map') {
     problems.error(path, 'is not a map', node.at);
     return { groups: {} };
@@ -67,17 +103,20 @@ function readRuntime(node: DocumentNode, path: string, inheritedMs: number, prob
       node.keyPositions.get('address'),
     );
   }
-  const settings = readSection(runtimeSchema, node, { path, problems, others: ['metrics', 'address'] });
+  const settings = new SectionReader(node, { path, ...context, others: ['metrics', 'address'] }).read(RUNTIME_SECTION);
   const metrics = node.entries.get('metrics');
   if (metrics === undefined) problems.warn(path, 'lists no metrics: nothing is collected from the processes it matches', node.at);
-  const groups = readGroups(metrics, memberPath(path, 'metrics'), { kind: 'runtime', periodMs: settings.period ?? inheritedMs, problems });
+  const groups = readGroups(metrics, memberPath(path, 'metrics'), {
+    kind: 'runtime',
+    periodMs: settings.period ?? inheritedMs,
+    ...context,
+  });
   return { ...(settings.tag_filter === null ? {} : { tagFilter: settings.tag_filter }), groups };
 }
 
-interface GroupList<K extends 'runtime' | 'system'> {
+interface GroupList<K extends 'runtime' | 'system'> extends Context {
   readonly kind: K;
   readonly periodMs: number;
-  readonly problems: Problems;
 }
 
 function readGroups(node: DocumentNode | undefined, path: string, list: GroupList<'runtime'>): RuntimeEntry['groups'];
@@ -91,7 +130,7 @@ function readGroups(node: DocumentNode | undefined, path: string, list: GroupLis
       continue;
     }
     const group = readType(item, itsPath, kind, problems);
-    const settings = readSection(groupSchema, item, { path: itsPath, problems, others: ['type'] });
+    const settings = new SectionReader(item, { path: itsPath, ...list, others: ['type'] }).read(GROUP_SECTION);
     if (group === undefined) continue;
     if (Object.hasOwn(groups, group)) problems.warn(itsPath, `lists ${quote(group)} again; the first one counts`, item.at);
     else groups[group] = { periodMs: settings.period ?? periodMs };
@@ -136,7 +175,7 @@ function listOf(group: string): string {
 }
 
 function itemsOf(node: DocumentNode | undefined, path: string, problems: Problems): (readonly [DocumentNode, string])[] {
-  if (node === undefined || (node.kind === 'scalar' && node.value === null)) return [];
+  if (node === undefined || isNull(node)) return [];
   if (node.kind !== 'list') {
     problems.error(path, 'is not a list', node.at);
     return [];

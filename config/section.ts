@@ -1,149 +1,243 @@
 import convict from 'convict';
-import { plainValue } from './document.ts';
+import { isSetting, settingsOf } from '../src/settings.ts';
+import type { Section, Setting, SettingsOf, SettingsReader } from '../src/settings.ts';
+import { Secret } from '../src/secret.ts';
+import { shownUrl } from '../src/shown-url.ts';
+import { isNull, plainValue } from './document.ts';
 import type { DocumentNode, MapNode } from './document.ts';
-import type { Variable } from './environment.ts';
-import { flagName } from './flags.ts';
-import { formatOf, registerFormats } from './formats.ts';
-import { isLeaf, leavesOf } from './leaf.ts';
-import type { Leaf } from './leaf.ts';
+import { memberId } from './environment.ts';
+import type { Environment } from './environment.ts';
+import { formatOf } from './formats.ts';
 import { memberPath, quote, ROOT } from './problems.ts';
 import type { Problems } from './problems.ts';
 import { didYouMean } from './suggest.ts';
 
-registerFormats();
+/** Values of flags, by the flag as it is typed. */
+export type Flags = Readonly<Record<string, unknown>>;
 
 export interface SectionOptions {
   /** Path of the section in the file. */
   readonly path: string;
   readonly problems: Problems;
-  readonly variables?: ReadonlyMap<string, Variable>;
-  readonly flags?: Readonly<Record<string, unknown>>;
+  readonly environment: Environment;
+  /** True for an exporter with a name of its own: variables and most flags apply to the one without. */
+  readonly isNamed?: boolean;
+  readonly flags?: Flags;
   /** Keys that somebody else reads. */
   readonly others?: readonly string[];
 }
 
 /**
- * Reads one section through convict: defaults, file, variables, flags, each over the one before. Problems keep their exact place;
- * a key with a problem has its default in the result.
+ * Reads sections of one map of the file through convict: defaults, file, variables, flags, each over the one before. Problems keep
+ * their exact place; a key with a problem has its default in the result.
  */
-export function readSection<T>(schema: convict.Schema<T>, node: MapNode | undefined, options: SectionOptions): T {
-  const places = new Map<string, DocumentNode>();
-  const fromFile = node === undefined ? {} : readMap(schema, node, options, '', places);
-  // Over an open type parameter convict's path types recurse without end and the compiler never returns.
-  const open = schema as object as convict.Schema<Record<string, unknown>>;
-  const config = convict(open, { env: textsOf(options.variables), args: [] });
-  config.load(fromFile);
-  const flags = options.flags ?? {};
-  for (const [path, leaf] of leavesOf(schema)) {
-    const flag = leaf.arg === undefined ? undefined : flags[leaf.arg];
-    if (flag !== undefined) config.set(path, flag);
-  }
-  const values: unknown = config.getProperties();
-  for (const [path, leaf] of leavesOf(schema)) {
-    if (!check(path, leaf, valueAt(values, path), places.get(path), options)) config.set(path, leaf.default);
-  }
-  // convict's own word comes last: it joins all errors into one text without places, so the formats were asked one by one before.
-  try {
-    config.validate({ allowed: 'strict' });
-  } catch {
-    options.problems.error(options.path, 'does not fit the schema');
-  }
-  return config.getProperties() as object as T;
-}
+export class SectionReader implements SettingsReader {
+  readonly #node: MapNode | undefined;
+  readonly #options: SectionOptions;
+  /** The nodes whose values were taken, by the path of their key. */
+  readonly #nodes = new Map<string, DocumentNode>();
+  #section: Section = {};
 
-/** Takes the known keys of a map in the form convict loads; the others are problems. */
-function readMap(schema: object, node: MapNode, options: SectionOptions, prefix: string, places: Map<string, DocumentNode>): object {
-  const values: Record<string, unknown> = {};
-  const definitions = new Map<string, unknown>(Object.entries(schema));
-  for (const [key, child] of node.entries) {
-    const path = joined(options.path, `${prefix}${key}`);
-    const definition = definitions.get(key);
-    if (definition === undefined) {
-      if (prefix === '' && options.others?.includes(key) === true) continue;
-      const names = [...definitions.keys(), ...(prefix === '' ? (options.others ?? []) : [])];
-      const parent = prefix === '' ? options.path : joined(options.path, prefix.slice(0, -1));
-      options.problems.error(memberPath(parent, key), `is not a known key${didYouMean(key, names)}`, node.keyPositions.get(key));
-    } else if (isLeaf(definition)) {
-      const value = readLiteral(definition, child, path, options.problems);
-      if (value === undefined) continue;
-      values[key] = value;
-      places.set(`${prefix}${key}`, child);
-    } else if (child.kind === 'map' && typeof definition === 'object' && definition !== null) {
-      values[key] = readMap(definition, child, options, `${prefix}${key}.`, places);
-    } else if (!isNull(child)) {
-      options.problems.error(path, 'is not a map', child.at);
+  constructor(node: MapNode | undefined, options: SectionOptions) {
+    this.#node = node;
+    this.#options = options;
+  }
+
+  read<S extends Section>(section: S): SettingsOf<S>;
+  read(section: Section): object {
+    this.#section = section;
+    // Over an open type parameter convict's path types recurse without end and the compiler never returns.
+    const open = section as object as convict.Schema<Record<string, unknown>>;
+    const config = convict(open, { env: this.#variables(), args: [] });
+    config.load(this.#node === undefined ? {} : this.#readMap(section, this.#node, ''));
+    for (const [key, setting] of settingsOf(section)) {
+      const value = this.#flag(setting) ?? this.#members(setting, valueAt(config.getProperties(), key)) ?? this.#ownDefault(key, setting);
+      if (value !== undefined) config.set(key, value);
     }
+    const values: unknown = config.getProperties();
+    for (const [key, setting] of settingsOf(section)) {
+      const value = valueAt(values, key);
+      if (!this.#check(key, setting, value)) config.set(key, setting.default);
+    }
+    // convict's own check comes last: it joins all errors into one text without places, so the formats were asked one by one before.
+    try {
+      config.validate({ allowed: 'strict' });
+    } catch {
+      this.#options.problems.error(this.#options.path, 'does not fit the schema');
+    }
+    return withSecrets(section, config.getProperties());
   }
-  return values;
-}
 
-function readLiteral(leaf: Leaf, node: DocumentNode, path: string, problems: Problems): unknown {
-  const format = formatOf(leaf);
-  if (isNull(node)) {
-    if (leaf.nullable !== true && !format.literals.includes('map')) problems.error(path, 'has no value', node.at);
+  origin(key: string): 'flag' | 'environment' | 'file' | 'default' {
+    const setting = this.#settingAt(key);
+    if (setting !== undefined && this.#flag(setting) !== undefined) return 'flag';
+    if (setting !== undefined && this.#variable(setting) !== undefined) return 'environment';
+    return this.#nodes.has(key) ? 'file' : 'default';
+  }
+
+  refuse(key: string, message: string): void {
+    this.#options.problems.error(this.#originPath(key), message, this.#position(key));
+  }
+
+  warn(key: string, message: string): void {
+    this.#options.problems.warn(this.#originPath(key), message, this.#position(key));
+  }
+
+  #position(key: string): DocumentNode['at'] | undefined {
+    return this.#originPath(key) === this.#path(key) ? (this.#nodes.get(key)?.at ?? this.#node?.entries.get(key)?.at) : undefined;
+  }
+
+  /** The flag or the variable that set the value, else its path in the file. */
+  #originPath(key: string): string {
+    const setting = this.#settingAt(key);
+    if (setting?.flag !== undefined && this.#flag(setting) !== undefined) return setting.flag;
+    const variable = setting === undefined ? undefined : this.#variable(setting);
+    return variable?.name ?? this.#path(key);
+  }
+
+  #settingAt(key: string): Setting | undefined {
+    for (const [path, setting] of settingsOf(this.#section)) if (path === key) return setting;
     return undefined;
   }
-  const kind = kindOf(node);
-  const isText =
-    node.kind === 'scalar' && node.expression !== undefined && !format.literals.includes('list') && !format.literals.includes('map');
-  if (!isText && !format.literals.some((literal) => literal === kind)) {
-    const reason =
-      leaf.format === 'duration' && kind === 'number' ? `has no unit; write "${String(plainValue(node))}s"` : `is not ${format.expects}`;
-    problems.error(path, `${shown(leaf, node)} ${reason}`, node.at);
-    return undefined;
+
+  #path(key: string): string {
+    return this.#options.path === ROOT ? key : `${this.#options.path}.${key}`;
   }
-  return node.kind === 'map' ? [...node.entries].map(([key, value]) => [key, plainValue(value)]) : plainValue(node);
-}
 
-/** Asks the format; returns whether the value may stay. */
-function check(path: string, leaf: Leaf, value: unknown, node: DocumentNode | undefined, options: SectionOptions): boolean {
-  if (value === null && leaf.nullable === true) return true;
-  const format = formatOf(leaf);
-  const origin = originOf(path, leaf, options);
-  let good = true;
-  for (const [key, member] of format.checkEntry === undefined ? [] : pairsOf(value)) {
-    const reason = format.checkEntry?.(key, member);
-    if (reason === undefined) continue;
-    good = false;
-    options.problems.error(memberPath(origin, key), reason, node?.kind === 'map' ? node.entries.get(key)?.at : undefined);
+  #variable(setting: Setting) {
+    return this.#options.isNamed === true ? undefined : this.#options.environment.variableOf(setting);
   }
-  const reason = good ? format.check(value, leaf) : undefined;
-  if (reason === undefined) return good;
-  const subject =
-    origin === joined(options.path, path) && node !== undefined ? shown(leaf, node) : leaf.sensitive === true ? 'the value' : quote(value);
-  options.problems.error(origin, `${subject} ${reason}`, node?.at);
-  return false;
+
+  /** Texts of variables, by the name that convict looks up. */
+  #variables(): Record<string, string> {
+    const texts: Record<string, string> = {};
+    if (this.#options.isNamed === true) return texts;
+    for (const [name, { value }] of this.#options.environment.variables) texts[name] = value;
+    return texts;
+  }
+
+  #flag({ flag, flagIsForAll }: Setting): unknown {
+    const isTaken = flag !== undefined && (this.#options.isNamed !== true || flagIsForAll === true);
+    return isTaken ? this.#options.flags?.[flag] : undefined;
+  }
+
+  /** The map of the file with the members that variables set. */
+  #members(setting: Setting, fromFile: unknown): unknown {
+    const pairs = this.#options.isNamed === true ? [] : this.#options.environment.pairsOf(setting);
+    if (pairs.length === 0) return undefined;
+    const merged = new Map<string, readonly [string, unknown]>();
+    for (const pair of [...pairsIn(fromFile), ...pairs]) merged.set(memberId(setting, pair[0]), pair);
+    return [...merged.values()];
+  }
+
+  /** The default that a variable gives, where nothing nearer sets the key. */
+  #ownDefault(key: string, setting: Setting): unknown {
+    if (this.#nodes.has(key) || this.#variable(setting) !== undefined) return undefined;
+    return this.#options.environment.defaultOf(setting);
+  }
+
+  /** Takes the known keys of a map in the form that convict loads; the others are problems. */
+  #readMap(section: Section, node: MapNode, prefix: string): object {
+    const values: Record<string, unknown> = {};
+    for (const [name, child] of node.entries) {
+      const key = `${prefix}${name}`;
+      const definition = Object.hasOwn(section, name) ? section[name] : undefined;
+      if (definition === undefined) {
+        this.#refuseUnknown(section, name, node, prefix);
+      } else if (isSetting(definition)) {
+        const value = this.#readLiteral(definition, child, key);
+        if (value === undefined) continue;
+        values[name] = value;
+        this.#nodes.set(key, child);
+      } else if (child.kind === 'map') {
+        values[name] = this.#readMap(definition, child, `${key}.`);
+      } else if (!isNull(child)) {
+        this.#options.problems.error(this.#path(key), 'is not a map', child.at);
+      }
+    }
+    return values;
+  }
+
+  #refuseUnknown(section: Section, name: string, node: MapNode, prefix: string): void {
+    const { path, problems, others = [] } = this.#options;
+    const elsewhere = prefix === '' ? others : [];
+    if (elsewhere.includes(name)) return;
+    const parent = prefix === '' ? path : this.#path(prefix.slice(0, -1));
+    const names = [...Object.keys(section), ...elsewhere];
+    problems.error(memberPath(parent, name), `is not a known key${didYouMean(name, names)}`, node.keyPositions.get(name));
+  }
+
+  #readLiteral(setting: Setting, node: DocumentNode, key: string): unknown {
+    const format = formatOf(setting);
+    const holdsMembers = format.literals.includes('list') || format.literals.includes('map');
+    if (isNull(node)) {
+      if (setting.nullable !== true && !format.literals.includes('map'))
+        this.#options.problems.error(this.#path(key), 'has no value', node.at);
+      return undefined;
+    }
+    const kind = node.kind === 'scalar' ? typeof node.value : node.kind;
+    const isReference = node.kind === 'scalar' && node.expression !== undefined && !holdsMembers;
+    if (!isReference && !format.literals.some((literal) => literal === kind)) {
+      this.#options.problems.error(this.#path(key), `${shown(setting, node)} ${refusalOf(setting, node)}`, node.at);
+      return undefined;
+    }
+    return node.kind === 'map' ? [...node.entries].map(([name, value]) => [name, plainValue(value)]) : plainValue(node);
+  }
+
+  /** Asks the format; returns whether the value may stay. */
+  #check(key: string, setting: Setting, value: unknown): boolean {
+    if (value === null && setting.nullable === true) return true;
+    const { problems } = this.#options;
+    const format = formatOf(setting);
+    const node = this.#nodes.get(key);
+    const origin = this.#originPath(key);
+    let isGood = true;
+    for (const [name, member] of format.checkEntry === undefined ? [] : pairsIn(value)) {
+      const reason = format.checkEntry?.(name, member);
+      if (reason === undefined) continue;
+      isGood = false;
+      problems.error(memberPath(origin, name), reason, node?.kind === 'map' ? node.entries.get(name)?.at : undefined);
+    }
+    const reason = isGood ? format.check(value, setting) : undefined;
+    if (reason === undefined) return isGood;
+    const isFromFile = origin === this.#path(key) && node !== undefined;
+    problems.error(origin, `${isFromFile ? shown(setting, node) : shownValue(setting, value)} ${reason}`, isFromFile ? node.at : undefined);
+    return false;
+  }
 }
 
-/** Where the value in force came from: a flag, a variable, or the file. */
-function originOf(path: string, leaf: Leaf, options: SectionOptions): string {
-  if (leaf.arg !== undefined && options.flags?.[leaf.arg] !== undefined) return flagName(leaf.arg);
-  const variable = leaf.env === undefined ? undefined : options.variables?.get(leaf.env);
-  return variable?.name ?? joined(options.path, path);
+function refusalOf(setting: Setting, node: DocumentNode): string {
+  const value = plainValue(node);
+  if (setting.format === 'duration' && typeof value === 'number' && Number.isFinite(value)) return `has no unit; write "${value}s"`;
+  return `is not ${setting.expected ?? formatOf(setting).expects}`;
 }
 
-/** The value as the file says it; what a `${…}` stood for is never shown. */
-function shown(leaf: Leaf, node: DocumentNode): string {
+/** The value as the file has it; what a `${…}` stood for is never shown. */
+function shown(setting: Setting, node: DocumentNode): string {
   if (node.kind === 'list') return 'a list';
   if (node.kind === 'map') return 'a map';
-  if (node.expression !== undefined) return quote(node.expression);
-  return leaf.sensitive === true ? 'the value' : quote(node.value);
+  return node.expression === undefined ? shownValue(setting, node.value) : quote(node.expression);
 }
 
-function kindOf(node: DocumentNode): string {
-  return node.kind === 'scalar' ? typeof node.value : node.kind;
+function shownValue(setting: Setting, value: unknown): string {
+  if (setting.sensitive === true) return 'the value';
+  const isAddress = setting.format === 'url' || setting.format === 'endpoint';
+  return quote(isAddress && typeof value === 'string' ? shownUrl(value) : value);
 }
 
-function isNull(node: DocumentNode): boolean {
-  return node.kind === 'scalar' && node.value === null;
-}
-
-function textsOf(variables: ReadonlyMap<string, Variable> | undefined): Record<string, string> {
-  return Object.fromEntries([...(variables ?? [])].map(([key, variable]) => [key, variable.value]));
-}
-
-function joined(path: string, rest: string): string {
-  return path === ROOT ? rest : `${path}.${rest}`;
+/** Wraps the texts of sensitive settings. */
+function withSecrets(section: Section, values: object): object {
+  const wrapped = new Map<string, unknown>(Object.entries(values));
+  for (const [name, definition] of Object.entries(section)) {
+    const value = wrapped.get(name);
+    if (!isSetting(definition)) wrapped.set(name, withSecrets(definition, typeof value === 'object' && value !== null ? value : {}));
+    else if (definition.sensitive === true)
+      wrapped.set(
+        name,
+        pairsIn(value).map(([key, member]) => [key, typeof member === 'string' ? new Secret(member) : member]),
+      );
+  }
+  return Object.fromEntries(wrapped);
 }
 
 function valueAt(values: unknown, path: string): unknown {
@@ -155,7 +249,7 @@ function valueAt(values: unknown, path: string): unknown {
   return value;
 }
 
-function* pairsOf(value: unknown): Iterable<readonly [string, unknown]> {
-  if (!Array.isArray(value)) return;
-  for (const pair of value) if (Array.isArray(pair) && typeof pair[0] === 'string') yield [pair[0], pair[1]];
+function pairsIn(value: unknown): readonly (readonly [string, unknown])[] {
+  const pairs: readonly unknown[] = Array.isArray(value) ? value : [];
+  return pairs.flatMap((pair) => (Array.isArray(pair) && typeof pair[0] === 'string' ? [[pair[0], pair[1]] as const] : []));
 }

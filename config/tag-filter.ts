@@ -1,5 +1,5 @@
 import { RE2JS, RE2JSException } from 're2js';
-import type { Parsed } from './parsed.ts';
+import type { Parsed } from '../src/settings.ts';
 
 /** Patterns come from administrators, tags from workloads; both are bounded so that one match stays cheap. */
 export const MAX_PATTERN_LENGTH = 1024;
@@ -23,14 +23,14 @@ export function parseTagFilter(pattern: string): Parsed<(tag: string) => boolean
 /** Answers for each tag which entry is the first whose filter finds it. The last 4,096 tags are remembered. */
 export function firstMatch<T extends { readonly tagFilter?: string }>(entries: readonly T[]): (tag: string) => T | undefined {
   const filters = entries.map((entry) => ({ entry, matches: compiled(entry.tagFilter) }));
-  const verdicts = new Map<string, T | undefined>();
+  const answers = new Map<string, T | undefined>();
   return (tag) => {
-    const known = verdicts.get(tag);
-    if (known !== undefined || verdicts.has(tag)) return known;
-    const verdict = filters.find((filter) => filter.matches(tag))?.entry;
-    if (verdicts.size >= MAX_CACHED_TAGS) verdicts.delete(oldest(verdicts));
-    verdicts.set(tag, verdict);
-    return verdict;
+    const known = answers.get(tag);
+    if (known !== undefined || answers.has(tag)) return known;
+    const answer = filters.find((filter) => filter.matches(tag))?.entry;
+    if (answers.size >= MAX_CACHED_TAGS) answers.delete(oldest(answers));
+    answers.set(tag, answer);
+    return answer;
   };
 }
 
@@ -41,7 +41,7 @@ function compiled(pattern: string | undefined): (tag: string) => boolean {
   return filter.ok ? filter.value : () => false;
 }
 
-function oldest(verdicts: ReadonlyMap<string, unknown>): string {
-  for (const tag of verdicts.keys()) return tag;
+function oldest(answers: ReadonlyMap<string, unknown>): string {
+  for (const tag of answers.keys()) return tag;
   return '';
 }

@@ -1,23 +1,41 @@
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
-import type { AgentConfig, ExporterConfig, OtlpConfig, PrometheusConfig } from '../config/agent-config.ts';
-import { Secret } from '../config/secret.ts';
 import { DeliveryTelemetry } from '../src/delivery-telemetry.ts';
 import type { Exporter } from '../src/exporter.ts';
 import type { Clock, Host } from '../src/host.ts';
 import type { Logger } from '../src/log.ts';
 import type { MetricGroup } from '../src/readings.ts';
 import type { SelfTelemetry } from '../src/self-telemetry.ts';
+import type { ExporterType } from '../src/settings.ts';
 import type { SourceId } from '../src/source.ts';
 import { JsonStdoutExporter } from './json-stdout/exporter.ts';
 import type { LineOutput } from './json-stdout/exporter.ts';
 import type { OtlpExporter } from './otlp/exporter.ts';
 import { createOtlpExporter } from './otlp/index.ts';
-import type { HeaderValue } from './otlp/options.ts';
+import { OTLP_TYPE } from './otlp/settings.ts';
+import type { OtlpSettings } from './otlp/settings.ts';
 import { createPrometheusExporter } from './prometheus/index.ts';
-import type { PrometheusOptions, PrometheusServices } from './prometheus/index.ts';
-import { systemdSockets } from './prometheus/web/systemd-sockets.ts';
+import type { PrometheusServices } from './prometheus/index.ts';
+import { PROMETHEUS_TYPE } from './prometheus/settings.ts';
+import type { PrometheusSettings } from './prometheus/settings.ts';
 
-/** What exporters need from the agent and the process. */
+const JSON_STDOUT_TYPE: ExporterType<object> = {
+  description: "neuron-monitor's JSON, one line per report, on stdout.",
+  section: {},
+  isNamed: false,
+  read: (reader) => reader.read({}),
+  claims: () => [],
+};
+
+/** The one explicit list of types of exporters, by the name that the configuration uses. */
+export const EXPORTER_TYPES = { json_stdout: JSON_STDOUT_TYPE, prometheus: PROMETHEUS_TYPE, otlp: OTLP_TYPE };
+
+/** An entry of `exporters`. */
+export type ExporterEntry =
+  | { readonly type: 'json_stdout'; readonly id: string; readonly settings: object }
+  | { readonly type: 'prometheus'; readonly id: string; readonly settings: PrometheusSettings }
+  | { readonly type: 'otlp'; readonly id: string; readonly settings: OtlpSettings };
+
+/** Services of the agent and of the process that exporters need. */
 export interface ExporterServices {
   readonly env: Host['env'];
   readonly clock: Clock;
@@ -32,32 +50,32 @@ export interface ExporterServices {
   readonly sources: () => ReadonlyMap<MetricGroup, SourceId>;
 }
 
-/** The one explicit list of destinations: each entry of `exporters` becomes one exporter. */
-export function createExporters(config: AgentConfig, services: ExporterServices): Promise<readonly Exporter[]> {
-  return Promise.all(config.exporters.map((exporter) => createExporter(exporter, services)));
+/** Creates one exporter from each entry of `exporters`. */
+export function createExporters(entries: readonly ExporterEntry[], services: ExporterServices): Promise<readonly Exporter[]> {
+  return Promise.all(entries.map((entry) => createExporter(entry, services)));
 }
 
 /** Asynchronous, because some exporters load code that nothing else needs. */
-async function createExporter(exporter: ExporterConfig, services: ExporterServices): Promise<Exporter> {
+async function createExporter(entry: ExporterEntry, services: ExporterServices): Promise<Exporter> {
   const { clock, telemetry } = services;
-  const logger = services.logger.child({ component: exporter.id });
-  switch (exporter.type) {
+  const logger = services.logger.child({ component: entry.id });
+  switch (entry.type) {
     case 'json_stdout':
       return new JsonStdoutExporter({
         output: services.stdout,
         clock,
         logger,
-        onWritten: () => telemetry.reportWritten(exporter.id),
-        onDropped: () => telemetry.reportDropped(exporter.id),
+        onWritten: () => telemetry.reportWritten(entry.id),
+        onDropped: () => telemetry.reportDropped(entry.id),
       });
     case 'prometheus':
-      return createPrometheusExporter(prometheusOptions(exporter, services.env), prometheusServices(services, exporter.id));
+      return createPrometheusExporter(entry.settings, prometheusServices(services, entry.id), { id: entry.id, env: services.env });
     case 'otlp':
-      return createOtlp(exporter, { ...services, logger });
+      return createOtlp(entry.id, entry.settings, { ...services, logger });
   }
 }
 
-/** An endpoint's view of the agent. */
+/** The services of the agent as an endpoint takes them. */
 export function prometheusServices(services: ExporterServices, id: string): PrometheusServices {
   return {
     ...services,
@@ -69,40 +87,14 @@ export function prometheusServices(services: ExporterServices, id: string): Prom
   };
 }
 
-async function createOtlp(config: OtlpConfig, { clock, logger, telemetry, version }: ExporterServices): Promise<Exporter> {
+async function createOtlp(id: string, settings: OtlpSettings, { clock, logger, telemetry, version }: ExporterServices): Promise<Exporter> {
   const delivery = new DeliveryTelemetry({
-    exporter: config.id,
+    exporter: id,
     instruments: telemetry.instruments,
     logger,
     queueState: () => exporter?.queueState,
   });
   let exporter: OtlpExporter | undefined;
-  exporter = await createOtlpExporter(
-    { ...config, headers: revealed(config.headers) },
-    { clock, logger, telemetry: delivery, userAgent: `neuron-otel/${version}` },
-  );
+  exporter = await createOtlpExporter(settings, { id, clock, logger, telemetry: delivery, userAgent: `neuron-otel/${version}` });
   return exporter;
-}
-
-function prometheusOptions(config: PrometheusConfig, env: Host['env']): PrometheusOptions {
-  const host = config.host.includes(':') ? `[${config.host.replace(/^\[|\]$/g, '')}]` : config.host;
-  return {
-    listen: config.listen.length > 0 ? config.listen : [`${host}:${config.port}`],
-    naming: config.naming,
-    strategy: config.translationStrategy,
-    telemetryPath: config.telemetryPath,
-    maxRequests: config.maxRequests,
-    scopeLabels: config.scopeLabels,
-    identityLabels: config.identityLabels,
-    resourceLabels: config.resourceLabels,
-    targetInfo: config.targetInfo,
-    legacy: config.legacy,
-    ...(config.systemdSocket ? { sockets: systemdSockets(env) } : {}),
-    ...(config.webConfigFile === undefined ? {} : { webConfigFile: config.webConfigFile }),
-  };
-}
-
-/** The one place where header values leave their wrapper: the exporter sends them. */
-function revealed(headers: OtlpConfig['headers']): Readonly<Record<string, HeaderValue>> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value instanceof Secret ? value.reveal() : value]));
 }

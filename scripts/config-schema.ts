@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { DEFINITION } from '../cli/config.ts';
 import { jsonSchema } from '../config/json-schema.ts';
 import { withKeyReference } from '../config/key-reference.ts';
 
@@ -7,8 +8,8 @@ import { withKeyReference } from '../config/key-reference.ts';
 function main(): void {
   const check = process.argv.includes('--check');
   const files = [
-    { path: pathOf('config/neuron-otel.schema.json'), fresh: () => `${JSON.stringify(jsonSchema(), undefined, 2)}\n` },
-    { path: pathOf('docs/configuration.md'), fresh: withKeyReference },
+    { path: pathOf('config/neuron-otel.schema.json'), fresh: () => `${JSON.stringify(jsonSchema(DEFINITION), undefined, 2)}\n` },
+    { path: pathOf('docs/configuration.md'), fresh: (text: string) => withKeyReference(text, DEFINITION) },
   ];
   for (const { path, fresh } of files) {
     const current = textOf(path);

@@ -1,7 +1,4 @@
 import type { Readable } from 'node:stream';
-import type { AgentConfig } from '../config/agent-config.ts';
-import { neuronMonitorFile, periodsOf } from '../config/groups.ts';
-import { AgentError } from '../src/errors.ts';
 import type { Host } from '../src/host.ts';
 import type { Logger } from '../src/log.ts';
 import type { RuntimeRef } from '../src/readings.ts';
@@ -14,15 +11,9 @@ import type { ProcessInspector } from './processes/inspector.ts';
 import { createProcfsSource } from './procfs/source.ts';
 import { createImdsSource } from './imds/source.ts';
 import { hostLogicalCoreConfig } from './processes/logical-core-config.ts';
-import { createVirtualDirectory } from '../simulator/directory.ts';
-import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from '../simulator/instances.ts';
-import { createVirtualHost } from '../simulator/virtual-host.ts';
-import type { VirtualHost } from '../simulator/virtual-host.ts';
+import { sourceSpecOf } from './settings.ts';
+import type { SourceSettings } from './settings.ts';
 import { createSysfsSource } from './sysfs/source.ts';
-
-/** The simulated host always lives the same life, and is past its start when it is first read. */
-const VIRTUAL_SEED = 7;
-const VIRTUAL_WARM_UP_MS = 120_000;
 
 export interface SourceServices {
   readonly host: Host;
@@ -30,9 +21,13 @@ export interface SourceServices {
   readonly stdin: Readable;
   /** Neuron processes that the stream named last. */
   readonly runtimes: () => readonly RuntimeRef[];
+  /** Content of the configuration file for a neuron-monitor that is started as a child process. */
+  readonly neuronMonitorFile: Readonly<Record<string, unknown>>;
+  /** Metrics that are switched on, which may need more files to be read. */
+  readonly isOn: (metric: string) => boolean;
 }
 
-/** What serves this run: a stream at most, and native sources in order of preference. */
+/** The sources of one run: a stream at most, and native sources in order of preference. */
 export interface SourceSet {
   /** The host the sources read: this machine, or a simulated one. */
   readonly host: Host;
@@ -44,10 +39,9 @@ export interface SourceSet {
 }
 
 /** Which source serves which group begins here: the stream first for what it delivers, then the native ones in this order. */
-export async function createSources(config: AgentConfig, services: SourceServices): Promise<SourceSet> {
-  const { spec } = config.source;
-  if (spec.kind === 'virtual') return await virtualSources(config, services, spec.instanceType);
-  const stream = await createStream(config, services);
+export async function createSources(settings: SourceSettings, services: SourceServices): Promise<SourceSet> {
+  const spec = sourceSpecOf(settings);
+  const stream = await createStream(settings, services);
   const inspector = createProcessInspector({ host: services.host });
   // A piped or recorded stream may come from another machine, or from another pid namespace.
   const pidsAreLocal = spec.kind !== 'file' && spec.kind !== 'stdin';
@@ -55,22 +49,22 @@ export async function createSources(config: AgentConfig, services: SourceService
   const runtimes = stream === undefined ? discovered : pidsAreLocal ? services.runtimes : () => [];
   return {
     host: services.host,
-    pullSources: nativeSources(config, { ...services, inspector, runtimes, isRecording: spec.kind === 'file' }),
+    pullSources: nativeSources(settings, { ...services, inspector, runtimes, isRecording: spec.kind === 'file' }),
     identify: (runtime) => (pidsAreLocal ? inspector.enrich(runtime) : runtime),
     [Symbol.asyncDispose]: () => Promise.resolve(inspector[Symbol.dispose]()),
     ...(stream === undefined ? {} : { stream }),
   };
 }
 
-interface NativeServices extends SourceServices {
+export interface NativeServices extends Pick<SourceServices, 'host' | 'logger' | 'runtimes' | 'isOn'> {
   readonly inspector: ProcessInspector;
   readonly isRecording: boolean;
 }
 
 /** A recording is of another time and, often, another host: nothing of this one is mixed in, unless the configuration says so. */
-function nativeSources(config: AgentConfig, { host, logger, inspector, runtimes, isRecording }: NativeServices): readonly PullSource[] {
-  const { procfs, imds, nds } = config.source;
-  const isOn = (metric: string): boolean => config.metrics[metric] === true;
+export function nativeSources(settings: SourceSettings, services: NativeServices): readonly PullSource[] {
+  const { procfs, imds, nds } = settings;
+  const { host, logger, inspector, runtimes, isOn, isRecording } = services;
   // Thousands of files that only these metrics need.
   const detail = {
     peaks: isOn('neuron.device.memory.peak') || isOn('neuron.device.host_memory.peak'),
@@ -80,86 +74,42 @@ function nativeSources(config: AgentConfig, { host, logger, inspector, runtimes,
   if (!isRecording && nds.enabled) sources.push(createNdsSource({ host, inspector }));
   if (!isRecording) sources.push(createSysfsSource({ host, logger, detail, logicalCoreConfig: () => hostLogicalCoreConfig(host) }));
   if (procfs === 'on' || (procfs === 'auto' && !isRecording)) sources.push(createProcfsSource({ host, runtimes }));
-  if (!isRecording) sources.push(createImdsSource({ host, ...imds }));
+  if (!isRecording) sources.push(createImdsSource({ host, enabled: imds.enabled, endpoint: imds.endpoint, budgetMs: imds.budget }));
   return sources;
 }
 
-/** A simulated host in a folder of its own, read by the native sources. */
-async function virtualSources(config: AgentConfig, services: SourceServices, instanceType = 'trn2.48xlarge'): Promise<SourceSet> {
-  if (!isVirtualInstanceType(instanceType))
-    throw new AgentError('config_invalid', 'virtual', `no simulated ${instanceType}; there are ${VIRTUAL_INSTANCE_TYPES.join(', ')}`);
-  const directory = createVirtualDirectory();
-  const virtual = await createVirtualHost({
-    instanceType,
-    seed: VIRTUAL_SEED,
-    directory: directory.path,
-    clock: services.host.clock,
-    warmUpMs: VIRTUAL_WARM_UP_MS,
-    imds: true,
-  });
-  virtual.run(Math.min(1_000, ...periodsOf(config).values()));
-  const sources = sourcesOnVirtualHost(config, services, virtual);
-  return {
-    ...sources,
-    async [Symbol.asyncDispose]() {
-      await sources[Symbol.asyncDispose]();
-      await virtual[Symbol.asyncDispose]();
-      directory[Symbol.dispose]();
-    },
-  };
-}
-
-/** The native sources, on a simulated host that somebody else keeps going. */
-export function sourcesOnVirtualHost(config: AgentConfig, services: SourceServices, virtual: VirtualHost): SourceSet {
-  const { host } = virtual;
-  const inspector = createProcessInspector({ host });
-  const endpoint = virtual.imdsEndpoint ?? config.source.imds.endpoint;
-  // The datastores of a simulated host are files: none of the doubts about real ones applies.
-  const source = { ...config.source, imds: { ...config.source.imds, endpoint }, nds: { enabled: true } };
-  const runtimes = (): readonly RuntimeRef[] => inspector.discover(host.clock.monotonicMs());
-  return {
-    host,
-    pullSources: nativeSources({ ...config, source }, { ...services, host, inspector, runtimes, isRecording: false }),
-    identify: (runtime) => inspector.enrich(runtime),
-    [Symbol.asyncDispose]: () => Promise.resolve(inspector[Symbol.dispose]()),
-  };
-}
-
-async function createStream(config: AgentConfig, { host, logger, stdin }: SourceServices): Promise<StreamSource | undefined> {
-  const { spec, speed } = config.source;
-  const common = { host, logger: logger.child({ component: 'neuron-monitor' }) };
+async function createStream(settings: SourceSettings, services: SourceServices): Promise<StreamSource | undefined> {
+  const spec = sourceSpecOf(settings);
+  const { host, stdin } = services;
+  const common = { host, logger: services.logger.child({ component: 'neuron-monitor' }) };
+  const { path, stall_after: stallAfterMs } = settings.neuron_monitor;
+  const child = (binary = path): StreamSource =>
+    createNeuronMonitorSource({
+      mode: 'child',
+      ...common,
+      config: services.neuronMonitorFile,
+      ...(stallAfterMs === null ? {} : { stallAfterMs }),
+      ...(binary === null ? {} : { binary }),
+    });
   switch (spec.kind) {
     case 'stdin':
       return createNeuronMonitorSource({ mode: 'stdin', ...common, input: stdin });
     case 'file':
-      return createNeuronMonitorSource({ mode: 'file', ...common, path: spec.path, speed });
+      return createNeuronMonitorSource({ mode: 'file', ...common, path: spec.path, speed: settings.speed });
     case 'neuron-monitor':
-      return child(config, common, spec.path ?? config.source.neuronMonitor.path);
+      return child(spec.path);
     case 'auto':
-      return (await isInstalled(host, config.source.neuronMonitor.path))
-        ? child(config, common, config.source.neuronMonitor.path)
-        : undefined;
+      return (await isInstalled(host, path)) ? child() : undefined;
     case 'native':
     case 'virtual':
       return undefined;
   }
 }
 
-function child(config: AgentConfig, common: { readonly host: Host; readonly logger: Logger }, binary: string | undefined): StreamSource {
-  const { stallAfterMs } = config.source.neuronMonitor;
-  return createNeuronMonitorSource({
-    mode: 'child',
-    ...common,
-    config: neuronMonitorFile(config),
-    ...(stallAfterMs === undefined ? {} : { stallAfterMs }),
-    ...(binary === undefined ? {} : { binary }),
-  });
-}
-
 /** Without the binary a host is served natively. */
-async function isInstalled(host: Host, path: string | undefined): Promise<boolean> {
+async function isInstalled(host: Host, path: string | null): Promise<boolean> {
   try {
-    await findBinary(host, path);
+    await findBinary(host, path ?? undefined);
     return true;
   } catch {
     return false;

@@ -13,15 +13,13 @@ export interface Logger {
   child(bindings: LogFields): Logger;
 }
 
-/** neuron-monitor's `--verbose` levels: 0 silent, 1 errors, 2 warnings, 3 state changes, 4 every cycle. */
-export type Verbosity = 0 | 1 | 2 | 3 | 4;
-
 export type LogFormat = 'text' | 'json';
 
 const LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
 
 export interface LoggerOptions {
-  readonly verbosity: Verbosity;
+  /** neuron-monitor's `--verbose` levels: 0 silent, 1 errors, 2 warnings, 3 state changes, 4 every cycle. */
+  readonly verbosity: number;
   readonly format: LogFormat;
   /** Where lines go; the process's stderr unless a test says otherwise. */
   readonly write?: (line: string) => void;
@@ -37,7 +35,7 @@ export function createLogger(options: LoggerOptions): Logger {
   };
   return pino(
     {
-      level: LEVELS[options.verbosity],
+      level: LEVELS[options.verbosity] ?? 'debug',
       base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import { errnoName } from '../../src/file-error.ts';
-import type { OtlpCompression } from './options.ts';
+import type { OtlpCompression } from './settings.ts';
 import { MAX_BODY_BYTES } from './record.ts';
 
 const gzipAsync = promisify(gzip);

@@ -1,7 +1,7 @@
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { ExplicitHistograms } from '../wire/explicit-histograms.ts';
 import { DeltaConverter } from './delta.ts';
-import type { OtlpOptions } from './options.ts';
+import type { OtlpSettings } from './settings.ts';
 import { OrderedTimes } from './ordered-times.ts';
 
 /** `CollectionConverter` turns collections into what one destination asks for: times in order, the form of histograms, temporality. */
@@ -10,7 +10,7 @@ export class CollectionConverter {
   readonly #explicit: ExplicitHistograms | undefined;
   readonly #delta: DeltaConverter | undefined;
 
-  constructor({ histogram, temporality }: Pick<OtlpOptions, 'histogram' | 'temporality'>, createdAtMs: number) {
+  constructor({ histogram, temporality }: Pick<OtlpSettings, 'histogram' | 'temporality'>, createdAtMs: number) {
     if (histogram === 'explicit') this.#explicit = new ExplicitHistograms();
     if (temporality !== 'cumulative') this.#delta = new DeltaConverter({ temporality, createdAtMs });
   }

@@ -1,7 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { Logger } from '../../src/log.ts';
-import type { HeaderValue, OtlpTls } from './options.ts';
+import { Secret } from '../../src/secret.ts';
+import type { OtlpSettings } from './settings.ts';
 
 /** Permission bit of files. */
 const OTHERS_MAY_READ = 0o004;
@@ -52,11 +53,11 @@ export class HeaderSource {
   readonly #fixed: Readonly<Record<string, string>>;
   readonly #files: readonly { readonly name: string; readonly file: WatchedFile }[];
 
-  constructor(headers: Readonly<Record<string, HeaderValue>>, logger: Logger) {
-    const entries = Object.entries(headers).map(([name, value]) => ({ name: name.toLowerCase(), value }));
-    this.#fixed = Object.fromEntries(entries.flatMap(({ name, value }) => (typeof value === 'string' ? [[name, value]] : [])));
+  constructor(headers: OtlpSettings['headers'], logger: Logger) {
+    const entries = headers.map(([name, value]) => ({ name: name.toLowerCase(), value }));
+    this.#fixed = Object.fromEntries(entries.flatMap(({ name, value }) => (value instanceof Secret ? [[name, value.reveal()]] : [])));
     this.#files = entries.flatMap(({ name, value }) =>
-      typeof value === 'string' ? [] : [{ name, file: new WatchedFile(value.file, { logger, isSecret: true }) }],
+      value instanceof Secret ? [] : [{ name, file: new WatchedFile(value.file, { logger, isSecret: true }) }],
     );
   }
 
@@ -81,19 +82,19 @@ export class TlsSource {
   #context: TlsContext | undefined;
   #generation = -1;
 
-  constructor(tls: OtlpTls, logger: Logger) {
+  constructor(tls: OtlpSettings['tls'], logger: Logger) {
     this.#fixed = {
       minVersion: 'TLSv1.2',
-      ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
-      ...(tls.insecureSkipVerify === true ? { rejectUnauthorized: false } : {}),
+      ...(tls.server_name === null ? {} : { servername: tls.server_name }),
+      ...(tls.insecure_skip_verify ? { rejectUnauthorized: false } : {}),
     };
     const files = [
-      { key: 'ca', path: tls.caFile },
-      { key: 'cert', path: tls.certFile },
-      { key: 'key', path: tls.keyFile },
+      { key: 'ca', path: tls.ca_file },
+      { key: 'cert', path: tls.cert_file },
+      { key: 'key', path: tls.key_file },
     ] as const;
     this.#files = files.flatMap(({ key, path }) =>
-      path === undefined ? [] : [{ key, file: new WatchedFile(path, { logger, isSecret: key === 'key' }) }],
+      path === null ? [] : [{ key, file: new WatchedFile(path, { logger, isSecret: key === 'key' }) }],
     );
   }
 

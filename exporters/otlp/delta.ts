@@ -10,7 +10,7 @@ import type {
   ScopeMetrics,
 } from '@opentelemetry/sdk-metrics';
 import { msFromHrTime } from '../../src/series.ts';
-import type { OtlpTemporality } from './options.ts';
+import type { OtlpTemporality } from './settings.ts';
 import { remember } from '../wire/remember.ts';
 
 /** What one destination was told last about a series, and the point it is told next: one object for the series' whole life. */

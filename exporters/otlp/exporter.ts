@@ -6,10 +6,10 @@ import type { Clock } from '../../src/host.ts';
 import { countPoints } from '../../src/tick-reader.ts';
 import { compressBody } from './compression.ts';
 import { CollectionConverter } from './converter.ts';
-import type { OtlpBatchOptions, OtlpOptions } from './options.ts';
 import type { RequestQueue } from './queue.ts';
 import type { EncodedRequest, RequestEncoder } from './requests.ts';
 import type { Sender } from './sender.ts';
+import type { OtlpSettings } from './settings.ts';
 import type { OtlpQueueState, OtlpTelemetry } from './telemetry.ts';
 
 /**
@@ -21,8 +21,8 @@ export interface OtlpExporter extends PushExporter {
 }
 
 export interface OtlpExporterOptions {
-  readonly destination: OtlpOptions;
-  readonly limits: OtlpBatchOptions;
+  readonly id: string;
+  readonly settings: OtlpSettings;
   readonly encoder: RequestEncoder;
   readonly queue: RequestQueue;
   readonly sender: Sender;
@@ -41,9 +41,9 @@ export class OtlpPushExporter implements OtlpExporter {
   #disposed: Promise<void> | undefined;
 
   constructor(options: OtlpExporterOptions) {
-    this.id = options.destination.id;
+    this.id = options.id;
     this.#options = options;
-    this.#converter = new CollectionConverter(options.destination, options.clock.nowMs());
+    this.#converter = new CollectionConverter(options.settings, options.clock.nowMs());
   }
 
   get queueState(): OtlpQueueState {
@@ -88,8 +88,8 @@ export class OtlpPushExporter implements OtlpExporter {
   }
 
   #encode(resourceMetrics: readonly ResourceMetrics[]): readonly EncodedRequest[] {
-    const { encoder, limits, telemetry } = this.#options;
-    const { requests, oversizedPoints } = encoder.encode(resourceMetrics, limits);
+    const { encoder, settings, telemetry } = this.#options;
+    const { requests, oversizedPoints } = encoder.encode(resourceMetrics, settings.batch);
     if (oversizedPoints > 0) {
       telemetry.produced(oversizedPoints);
       telemetry.dropped(oversizedPoints, 'oversized');
@@ -99,7 +99,7 @@ export class OtlpPushExporter implements OtlpExporter {
 
   /** Settles when the requests are as safe as they get. */
   async #enqueue(requests: readonly EncodedRequest[]): Promise<void> {
-    if (this.#options.destination.compression === 'none') {
+    if (this.#options.settings.compression === 'none') {
       await Promise.all(requests.map(({ body, points }) => this.#add(body, points, 'none')));
       return;
     }
@@ -110,7 +110,7 @@ export class OtlpPushExporter implements OtlpExporter {
   }
 
   async #compressAfter(before: Promise<void>, requests: readonly EncodedRequest[], saved: Promise<void>[]): Promise<void> {
-    const { compression } = this.#options.destination;
+    const { compression } = this.#options.settings;
     const compressed = await Promise.allSettled(requests.map(({ body }) => compressBody(body, compression)));
     await before;
     for (const [index, { body, points }] of requests.entries()) {
@@ -120,7 +120,7 @@ export class OtlpPushExporter implements OtlpExporter {
     }
   }
 
-  #add(body: Buffer, points: number, contentEncoding: OtlpOptions['compression']): Promise<void> {
+  #add(body: Buffer, points: number, contentEncoding: OtlpSettings['compression']): Promise<void> {
     const { queue, telemetry, encoder } = this.#options;
     telemetry.produced(points);
     return queue.add({ body, points, contentType: encoder.contentType, contentEncoding });

@@ -10,18 +10,19 @@ import type { OtlpExporter } from './exporter.ts';
 import type { QueueFileSystem } from './file-system.ts';
 import { GrpcTransport } from './grpc-transport.ts';
 import { HttpTransport } from './http-transport.ts';
-import { BATCH_DEFAULTS, QUEUE_DEFAULTS } from './options.ts';
-import type { OtlpOptions } from './options.ts';
 import { ProtobufEncoder } from './protobuf.ts';
 import { RequestQueue } from './queue.ts';
 import type { RequestEncoder } from './requests.ts';
 import { Sender } from './sender.ts';
+import type { OtlpSettings } from './settings.ts';
 import { silentTelemetry } from './telemetry.ts';
 import type { OtlpTelemetry } from './telemetry.ts';
 import type { Transport } from './verdict.ts';
 
 /** Services of the agent that the exporter uses; each has a production default. */
 export interface OtlpServices {
+  /** `otlp` or `otlp/NAME`; `otlp` when absent. */
+  readonly id?: string;
   readonly clock?: Clock;
   readonly logger?: Logger;
   readonly telemetry?: OtlpTelemetry;
@@ -33,24 +34,24 @@ export interface OtlpServices {
 }
 
 /** Pushes every collection to one OTLP destination, through a queue of its own. It starts at once to deliver what its folder holds. */
-export async function createOtlpExporter(options: OtlpOptions, services: OtlpServices = {}): Promise<OtlpExporter> {
-  const encoder = await createEncoder(options);
-  const { clock = systemClock, telemetry = silentTelemetry, random = Math.random } = services;
-  const logger = (services.logger ?? silentLogger).child({ component: 'otlp', exporter: options.id });
+export async function createOtlpExporter(settings: OtlpSettings, services: OtlpServices = {}): Promise<OtlpExporter> {
+  const encoder = await createEncoder(settings);
+  const { id = 'otlp', clock = systemClock, telemetry = silentTelemetry, random = Math.random } = services;
+  const logger = (services.logger ?? silentLogger).child({ component: 'otlp', exporter: id });
   let sender: Sender | undefined;
   const queue = new RequestQueue({
-    limits: { ...QUEUE_DEFAULTS, ...options.queue },
+    limits: settings.queue,
     clock,
     telemetry,
     onAdded: () => sender?.added(),
     ...(services.files === undefined ? {} : { files: services.files }),
   });
-  const transport = createTransport(options, { clock, logger, userAgent: services.userAgent ?? 'neuron-otel' });
+  const transport = createTransport(settings, { clock, logger, userAgent: services.userAgent ?? 'neuron-otel' });
   const backoff = new Backoff(services.backoff ?? BACKOFF_DEFAULTS, random);
   sender = new Sender({ queue, transport, backoff, clock, telemetry, logger });
   return new OtlpPushExporter({
-    destination: options,
-    limits: { ...BATCH_DEFAULTS, ...options.batch },
+    id,
+    settings,
     encoder,
     queue,
     sender,
@@ -60,7 +61,7 @@ export async function createOtlpExporter(options: OtlpOptions, services: OtlpSer
 }
 
 /** The serializer of JSON is loaded only for a destination that asks for it. */
-async function createEncoder({ protocol }: OtlpOptions): Promise<RequestEncoder> {
+async function createEncoder({ protocol }: OtlpSettings): Promise<RequestEncoder> {
   if (protocol !== 'http/json') return new ProtobufEncoder();
   const { JsonEncoder } = await import('./json.ts');
   return new JsonEncoder();
@@ -72,10 +73,10 @@ interface TransportServices {
   readonly userAgent: string;
 }
 
-function createTransport(options: OtlpOptions, { clock, logger, userAgent }: TransportServices): Transport {
-  const { endpoint, timeoutMs, protocol } = options;
-  const headers = new HeaderSource(options.headers ?? {}, logger);
-  const tls = new TlsSource(options.tls ?? {}, logger);
+function createTransport(settings: OtlpSettings, { clock, logger, userAgent }: TransportServices): Transport {
+  const { endpoint, timeout: timeoutMs, protocol } = settings;
+  const headers = new HeaderSource(settings.headers, logger);
+  const tls = new TlsSource(settings.tls, logger);
   const transport = { endpoint, timeoutMs, headers, tls, userAgent, clock };
   return protocol === 'grpc' ? new GrpcTransport(transport) : new HttpTransport(transport);
 }

@@ -1,7 +1,7 @@
 import { JsonMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { countPoints } from '../../src/tick-reader.ts';
-import type { OtlpBatchOptions } from './options.ts';
+import type { OtlpSettings } from './settings.ts';
 import { slicePoints } from '../wire/points.ts';
 import type { EncodedRequest, EncodedRequests, RequestEncoder } from './requests.ts';
 
@@ -28,7 +28,10 @@ export function otlpJson(resourceMetrics: readonly ResourceMetrics[]): Buffer {
 export class JsonEncoder implements RequestEncoder {
   readonly contentType = 'application/json';
 
-  encode(resourceMetrics: readonly ResourceMetrics[], { maxPoints, maxBytes }: OtlpBatchOptions): EncodedRequests {
+  encode(
+    resourceMetrics: readonly ResourceMetrics[],
+    { max_points: maxPoints, max_bytes: maxBytes }: OtlpSettings['batch'],
+  ): EncodedRequests {
     const total = countPoints(resourceMetrics);
     const requests: EncodedRequest[] = [];
     let oversizedPoints = 0;

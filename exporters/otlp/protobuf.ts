@@ -3,7 +3,7 @@ import type { Resource } from '@opentelemetry/resources';
 import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
 import type { ExponentialHistogram, Histogram, MetricData, MetricDescriptor, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { ProtobufOutput, ProtobufWriter, VARINT, sizeNested } from '../wire/protobuf-writer.ts';
-import type { OtlpBatchOptions } from './options.ts';
+import type { OtlpSettings } from './settings.ts';
 import { DistributionPoints, NumberPoints, writeExponentialPoint, writeHistogramPoint } from './protobuf-points.ts';
 import { writeAttributes } from './protobuf-values.ts';
 import { remember } from '../wire/remember.ts';
@@ -35,7 +35,7 @@ export class ProtobufEncoder implements RequestEncoder, PointEncoding {
   readonly #scopes = new WeakMap<InstrumentationScope, Envelope>();
   readonly #resources = new WeakMap<Resource, Envelope>();
 
-  encode(resourceMetrics: readonly ResourceMetrics[], limits: OtlpBatchOptions): EncodedRequests {
+  encode(resourceMetrics: readonly ResourceMetrics[], limits: OtlpSettings['batch']): EncodedRequests {
     const { requests, oversizedPoints } = splitIntoRequests(resourceMetrics, this, limits);
     return { requests: requests.map((contents) => ({ body: this.#assemble(contents), points: contents.points })), oversizedPoints };
   }

@@ -5,7 +5,7 @@ import type { Clock } from '../../src/host.ts';
 import { DiskStore } from './disk-store.ts';
 import { nodeFileSystem } from './file-system.ts';
 import type { QueueFileSystem } from './file-system.ts';
-import type { OtlpQueueOptions } from './options.ts';
+import type { OtlpSettings } from './settings.ts';
 import { Persister } from './persister.ts';
 import type { QueueEntry } from './persister.ts';
 import { recordBytes } from './record.ts';
@@ -14,7 +14,7 @@ import type { SegmentLog, SegmentLogObserver } from './segment-log.ts';
 import type { DropReason, OtlpQueueState, OtlpTelemetry } from './telemetry.ts';
 
 export interface RequestQueueOptions {
-  readonly limits: OtlpQueueOptions;
+  readonly limits: OtlpSettings['queue'];
   readonly clock: Clock;
   readonly telemetry: OtlpTelemetry;
   readonly files?: QueueFileSystem;
@@ -60,8 +60,8 @@ export class RequestQueue {
     this.#options = options;
     const { clock, limits, files = nodeFileSystem } = options;
     this.#anchor = { wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() };
-    if (limits.directory === undefined) return;
-    const store = new DiskStore({ directory: limits.directory, maxBytes: limits.maxBytes, files, clock, observer: this.#observer() });
+    if (limits.directory === null) return;
+    const store = new DiskStore({ directory: limits.directory, maxBytes: limits.max_bytes, files, clock, observer: this.#observer() });
     this.#store = store;
     this.#persister = new Persister({
       store,
@@ -82,7 +82,7 @@ export class RequestQueue {
       points: this.#points,
       requests: this.#requests,
       bytes: (this.#store?.log?.bytes ?? 0) + this.#memoryOnlyBytes,
-      capacityBytes: this.#store === undefined ? limits.maxMemoryBytes : limits.maxBytes,
+      capacityBytes: this.#store === undefined ? limits.max_memory_bytes : limits.max_bytes,
       oldestAgeMs: oldest === undefined ? 0 : this.#ageMs(oldest.request),
       isDurable: this.#persister?.isWorking ?? false,
     };
@@ -112,7 +112,7 @@ export class RequestQueue {
   async next(): Promise<QueueEntry | undefined> {
     for (;;) {
       const entry = (this.#current ??= await this.#head());
-      if (entry === undefined || this.#ageMs(entry.request) <= this.#options.limits.maxAgeMs) return entry;
+      if (entry === undefined || this.#ageMs(entry.request) <= this.#options.limits.max_age) return entry;
       const removed = this.done(entry);
       this.#options.telemetry.dropped(entry.request.points, 'expired');
       await removed;
@@ -204,7 +204,7 @@ export class RequestQueue {
 
   /** The newest request always stays, and so do the one being sent and the one being written. */
   #dropOverflow(): void {
-    while (this.#memoryOnlyBytes > this.#options.limits.maxMemoryBytes) {
+    while (this.#memoryOnlyBytes > this.#options.limits.max_memory_bytes) {
       const kept = [this.#current, this.#persister?.writing, this.#memory.at(-1)];
       const oldest = this.#memory.find((entry) => entry.extent === undefined && !kept.includes(entry));
       if (oldest === undefined) return;

@@ -1,6 +1,6 @@
 import { crc32c } from './crc32c.ts';
-import { OTLP_COMPRESSIONS } from './options.ts';
-import type { OtlpCompression } from './options.ts';
+import { OTLP_COMPRESSIONS } from './settings.ts';
+import type { OtlpCompression } from './settings.ts';
 
 const CONTENT_TYPES = ['application/x-protobuf', 'application/json'] as const;
 export type ContentType = (typeof CONTENT_TYPES)[number];

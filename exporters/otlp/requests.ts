@@ -1,6 +1,6 @@
 import type { Resource } from '@opentelemetry/resources';
 import type { MetricData, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
-import type { OtlpBatchOptions } from './options.ts';
+import type { OtlpSettings } from './settings.ts';
 import type { ContentType } from './record.ts';
 
 /** One encoded ExportMetricsServiceRequest, as the queue takes it. */
@@ -16,15 +16,15 @@ export interface EncodedRequests {
 }
 
 export const UNLIMITED = {
-  maxPoints: Number.POSITIVE_INFINITY,
-  maxBytes: Number.POSITIVE_INFINITY,
-} as const satisfies OtlpBatchOptions;
+  max_points: Number.POSITIVE_INFINITY,
+  max_bytes: Number.POSITIVE_INFINITY,
+} as const satisfies OtlpSettings['batch'];
 
 /** One encoding of OTLP. */
 export interface RequestEncoder {
   readonly contentType: ContentType;
   /** Encodes a collection into as few requests as the limits allow, in order. Requests are split between points, never inside one. */
-  encode(resourceMetrics: readonly ResourceMetrics[], limits: OtlpBatchOptions): EncodedRequests;
+  encode(resourceMetrics: readonly ResourceMetrics[], limits: OtlpSettings['batch']): EncodedRequests;
 }
 
 /** Encoded data points of one metric, one after the other. */
@@ -70,7 +70,7 @@ export interface PointEncoding {
 export function splitIntoRequests(
   resourceMetrics: readonly ResourceMetrics[],
   encoding: PointEncoding,
-  limits: OtlpBatchOptions,
+  limits: OtlpSettings['batch'],
 ): { readonly requests: readonly RequestContents[]; readonly oversizedPoints: number } {
   const splitter = new RequestSplitter(encoding, limits);
   for (const { resource, scopeMetrics } of resourceMetrics) {
@@ -85,7 +85,7 @@ export function splitIntoRequests(
 
 class RequestSplitter {
   readonly #encoding: PointEncoding;
-  readonly #limits: OtlpBatchOptions;
+  readonly #limits: OtlpSettings['batch'];
   readonly #requests: RequestContents[] = [];
   #oversizedPoints = 0;
   #isSplit = false;
@@ -97,7 +97,7 @@ class RequestSplitter {
   #resource: ResourceSlice | undefined;
   #scope: ScopeSlice | undefined;
 
-  constructor(encoding: PointEncoding, limits: OtlpBatchOptions) {
+  constructor(encoding: PointEncoding, limits: OtlpSettings['batch']) {
     this.#encoding = encoding;
     this.#limits = limits;
   }
@@ -141,9 +141,9 @@ class RequestSplitter {
 
   /** Returns the end of the longest run of points that still fits into the open request. */
   #reach(offsets: Uint32Array, from: number, envelope: number): number {
-    const room = this.#limits.maxBytes - this.#bytes - envelope;
+    const room = this.#limits.max_bytes - this.#bytes - envelope;
     let low = from;
-    let high = Math.min(offsets.length - 1, from + this.#limits.maxPoints - this.#points);
+    let high = Math.min(offsets.length - 1, from + this.#limits.max_points - this.#points);
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
       if (between(offsets, from, middle) <= room) low = middle;

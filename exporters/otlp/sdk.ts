@@ -12,13 +12,15 @@ import type { Logger } from '../../src/log.ts';
 import { countPoints } from '../../src/tick-reader.ts';
 import { CollectionConverter } from './converter.ts';
 import { HeaderSource, TlsSource } from './credentials.ts';
-import type { OtlpOptions } from './options.ts';
+import type { OtlpSettings } from './settings.ts';
 
 const COMPONENT = 'otlp';
 /** The SDK refuses an export beyond 30 at once; a collection has one for each Neuron process. */
 const CONCURRENT_EXPORTS = 10_000;
 
 export interface SdkServices {
+  /** `otlp` or `otlp/NAME`. */
+  readonly id: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -27,31 +29,31 @@ export interface SdkServices {
  * Creates an exporter of the OpenTelemetry SDK for one destination: `implementation: sdk`. This module is imported only then, and the
  * exporter's package only for its protocol. The agent converts collections before (order of times, form of histograms, temporality).
  */
-export async function createSdkExporter(options: OtlpOptions, { clock, logger }: SdkServices): Promise<PushExporter> {
-  const exporter = await loadExporter(options, logger);
-  const converter = new CollectionConverter(options, clock.nowMs());
-  const adapted = adaptPushMetricExporter(exporter, { id: options.id, timeoutMs: options.timeoutMs, clock });
+export async function createSdkExporter(settings: OtlpSettings, { id, clock, logger }: SdkServices): Promise<PushExporter> {
+  const exporter = await loadExporter(settings, logger);
+  const converter = new CollectionConverter(settings, clock.nowMs());
+  const adapted = adaptPushMetricExporter(exporter, { id, timeoutMs: settings.timeout, clock });
   return { ...adapted, export: ({ resourceMetrics }) => adapted.export({ resourceMetrics: converter.convert(resourceMetrics) }) };
 }
 
-async function loadExporter(options: OtlpOptions, logger: Logger): Promise<PushMetricExporter> {
+async function loadExporter(settings: OtlpSettings, logger: Logger): Promise<PushMetricExporter> {
   const common = {
-    url: options.endpoint,
-    timeoutMillis: options.timeoutMs,
-    compression: options.compression === 'gzip' ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE,
+    url: settings.endpoint,
+    timeoutMillis: settings.timeout,
+    compression: settings.compression === 'gzip' ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE,
     concurrencyLimit: CONCURRENT_EXPORTS,
   };
-  if (options.protocol === 'grpc') {
+  if (settings.protocol === 'grpc') {
     const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-grpc');
     return new OTLPMetricExporter(common);
   }
-  const headers = new HeaderSource(options.headers ?? {}, logger);
-  const tls = new TlsSource(options.tls ?? {}, logger);
+  const headers = new HeaderSource(settings.headers, logger);
+  const tls = new TlsSource(settings.tls, logger);
   // The SDK asks for headers before each request, and for the agent once.
   const httpAgentOptions = async (protocol: string): Promise<HttpAgent> =>
     protocol === 'https:' ? new HttpsAgent({ keepAlive: true, ...(await tls.current()) }) : new HttpAgent({ keepAlive: true });
   const http = { ...common, headers: () => headers.current(), httpAgentOptions };
-  if (options.protocol === 'http/json') {
+  if (settings.protocol === 'http/json') {
     const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-http');
     return new OTLPMetricExporter(http);
   }

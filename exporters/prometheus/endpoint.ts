@@ -14,6 +14,7 @@ import { Pages } from './pages.ts';
 import type { PageEncoder } from './pages.ts';
 import { readProcessFacts } from './process-part.ts';
 import { ProtobufPageEncoder } from './protobuf.ts';
+import type { PrometheusSettings } from './settings.ts';
 import { TextPageEncoder } from './text.ts';
 import { formatListenAddress } from './web/listen-address.ts';
 import type { ListenAddress, ListenTarget } from './web/listen-address.ts';
@@ -40,13 +41,11 @@ export interface PrometheusExporter extends PullExporter {
   readonly addresses: readonly ListenAddress[];
 }
 
-export interface EndpointOptions extends ExpositionOptions {
+export interface EndpointOptions extends ExpositionOptions, Pick<PrometheusSettings, 'telemetry_path' | 'max_requests'> {
   /** Name of this exporter in logs and self-metrics; `prometheus` when absent. */
   readonly id?: string;
   readonly listen: readonly ListenTarget[];
-  readonly telemetryPath: string;
   readonly anyPath: boolean;
-  readonly maxRequests: number;
   readonly policy?: WebPolicy;
 }
 
@@ -77,8 +76,7 @@ export function createEndpoint(options: EndpointOptions, services: PrometheusSer
 }
 
 function pageOptions(options: EndpointOptions, { collect, generation, clock, log, isReady, sources, version }: PrometheusServices) {
-  const { telemetryPath } = options;
-  const hasLegacyNames = escapesNames(options.strategy ?? DEFAULT_STRATEGY);
+  const hasLegacyNames = escapesNames(options.translation_strategy ?? DEFAULT_STRATEGY);
   return {
     pages: new Pages({
       collect,
@@ -88,7 +86,7 @@ function pageOptions(options: EndpointOptions, { collect, generation, clock, log
       newEncoder,
       onConflicts: (conflicts) => log.warn({ conflicts: conflicts.slice(0, 10) }, 'metrics left out of the page: names or labels clash'),
     }),
-    landingPage: () => landingPage({ version, telemetryPath, isReady: isReady(), sources: sources() }),
+    landingPage: () => landingPage({ version, path: options.telemetry_path, isReady: isReady(), sources: sources() }),
     // Names without dots are the same under every scheme but the one that doubles underscores.
     pageEscaping: (asked: EscapingScheme): EscapingScheme => (hasLegacyNames && asked !== 'dots' ? 'underscores' : asked),
   };

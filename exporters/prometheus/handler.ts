@@ -14,10 +14,10 @@ export type ScrapeOutcome =
 
 export interface HandlerOptions {
   readonly pages: Pages;
-  readonly telemetryPath: string;
+  readonly telemetry_path: string;
   /** The page of metrics answers on every path, as the AWS script's does. */
   readonly anyPath: boolean;
-  readonly maxRequests: number;
+  readonly max_requests: number;
   readonly isReady: () => boolean;
   readonly landingPage: () => string;
   /** Escaping schemes that give the same names are one page. */
@@ -46,7 +46,7 @@ export class Handler {
       return;
     }
     const [path, query] = splitOnce(request.url ?? '', '?');
-    if (path === this.#options.telemetryPath || this.#options.anyPath) {
+    if (path === this.#options.telemetry_path || this.#options.anyPath) {
       await this.#metrics(request, response, query);
       return;
     }
@@ -68,8 +68,8 @@ export class Handler {
   }
 
   async #metrics(request: Request, response: Response, query: string): Promise<void> {
-    if (this.#inFlight >= this.#options.maxRequests) {
-      this.#refuse(response, 503, `Limit of concurrent requests reached (${this.#options.maxRequests}), try again later.`);
+    if (this.#inFlight >= this.#options.max_requests) {
+      this.#refuse(response, 503, `Limit of concurrent requests reached (${this.#options.max_requests}), try again later.`);
       return;
     }
     this.#inFlight += 1;

@@ -1,14 +1,14 @@
 /** What the landing page tells people. */
 export interface LandingInfo {
   readonly version: string;
-  readonly telemetryPath: string;
+  readonly path: string;
   readonly isReady: boolean;
   /** Which source serves which metric group, now. */
   readonly sources: Iterable<readonly [group: string, source: string]>;
 }
 
 /** A small page for people who open the endpoint in a browser. */
-export function landingPage({ version, telemetryPath, isReady, sources }: LandingInfo): string {
+export function landingPage({ version, path, isReady, sources }: LandingInfo): string {
   const rows = [...sources].map(([group, source]) => `<tr><td>${escapeHtml(group)}</td><td>${escapeHtml(source)}</td></tr>`);
   const table =
     rows.length === 0
@@ -26,7 +26,7 @@ export function landingPage({ version, telemetryPath, isReady, sources }: Landin
 <h1>neuron-otel ${escapeHtml(version)}</h1>
 <p>OpenTelemetry agent for AWS Neuron hosts.</p>
 <ul>
-<li><a href="${escapeHtml(telemetryPath)}">Metrics</a></li>
+<li><a href="${escapeHtml(path)}">Metrics</a></li>
 <li><a href="/-/healthy">Health</a></li>
 <li><a href="/-/ready">Readiness</a>: ${isReady ? 'ready' : 'not ready'}</li>
 </ul>

@@ -1,6 +1,7 @@
 import { AgentError } from '../../src/errors.ts';
 import { createEndpoint } from './endpoint.ts';
 import type { PrometheusExporter, PrometheusServices } from './endpoint.ts';
+import { PROMETHEUS_DEFAULTS } from './settings.ts';
 import { certificateWebPolicy } from './web/web-policy.ts';
 
 /** The command line of neuron-monitor-prometheus.py. */
@@ -14,7 +15,7 @@ export interface LegacyEndpointOptions {
   readonly certFile?: string;
   /** `pod_name`, `namespace` and `container_name` on the families of Neuron processes. */
   readonly enableK8sInfo?: boolean;
-  /** Scrapes answered at the same time; 40 when absent. */
+  /** Scrapes answered at the same time; the default of `max_requests` when absent. */
   readonly maxRequests?: number;
 }
 
@@ -32,11 +33,11 @@ export function createLegacyEndpoint(options: LegacyEndpointOptions, services: P
   return createEndpoint(
     {
       naming: 'legacy',
-      legacy: { podLabels: options.enableK8sInfo ?? false },
+      legacy: { pod_labels: options.enableK8sInfo ?? false },
       listen: [{ host: options.host, port: options.port ?? DEFAULT_LEGACY_PORT }],
-      telemetryPath: '/metrics',
+      telemetry_path: PROMETHEUS_DEFAULTS.telemetry_path,
       anyPath: true,
-      maxRequests: options.maxRequests ?? 40,
+      max_requests: options.maxRequests ?? PROMETHEUS_DEFAULTS.max_requests,
       ...(keyFile === undefined || certFile === undefined ? {} : { policy: certificateWebPolicy({ keyFile, certFile }, services.log) }),
     },
     services,

@@ -11,13 +11,7 @@ import { Contribution, Contributions, LegacyLine } from './legacy-line.ts';
 import type { Fold } from './legacy-line.ts';
 import { PointPlan } from './point-plan.ts';
 import type { MetricPlace, PointSegment, PointSink } from './point-segment.ts';
-
-export interface LegacyPartOptions {
-  /** `pod_name`, `namespace` and `container_name` on the families of Neuron processes; the script's `--enable-k8s-info`. */
-  readonly podLabels: boolean;
-  /** `pid` on the families of Neuron processes, which the script does not have: processes with one tag stay apart. */
-  readonly processLabel: boolean;
-}
+import type { PrometheusSettings } from './settings.ts';
 
 /** Labels of every family, and the attributes of the host's resource they show; empty when unknown, as the script prints them. */
 const INSTANCE_LABELS: readonly (readonly [label: string, attribute: string])[] = [
@@ -47,14 +41,14 @@ const POD_LABELS: readonly (readonly [label: string, attribute: string])[] = [
 export class LegacyPart implements ExpositionPart {
   families: readonly Family[] = [];
   readonly conflicts: readonly string[] = [];
-  readonly #options: LegacyPartOptions;
+  readonly #options: PrometheusSettings['legacy'];
   readonly #plan = new PointPlan();
   readonly #texts = new WeakMap<Attributes, KnownText[]>();
   readonly #shared = new WeakMap<Resource, SharedLabels>();
   #families: ReadonlyMap<string, BuildingFamily> = new Map();
   #lines: readonly LegacyLine[] = [];
 
-  constructor(options: LegacyPartOptions) {
+  constructor(options: PrometheusSettings['legacy']) {
     this.#options = options;
   }
 
@@ -131,8 +125,8 @@ export class LegacyPart implements ExpositionPart {
     if (host.attributes[ultraserverAttribute] !== undefined) labels.set(ultraserver, textOf(host.attributes[ultraserverAttribute]));
     if (!isHost) {
       labels.set('runtime_tag', textOf(resource.attributes['neuron.runtime.tag']));
-      if (this.#options.processLabel) labels.set('pid', textOf(resource.attributes['process.pid']));
-      if (this.#options.podLabels) for (const [label, attribute] of POD_LABELS) labels.set(label, textOf(resource.attributes[attribute]));
+      if (this.#options.process_label) labels.set('pid', textOf(resource.attributes['process.pid']));
+      if (this.#options.pod_labels) for (const [label, attribute] of POD_LABELS) labels.set(label, textOf(resource.attributes[attribute]));
     }
     const shared = { host, labels };
     this.#shared.set(resource, shared);

@@ -1,18 +1,10 @@
 import { DataPointType } from '@opentelemetry/sdk-metrics';
 import type { MetricData } from '@opentelemetry/sdk-metrics';
 import type { Instrument } from '../../src/metric-table.ts';
+import { PROMETHEUS_DEFAULTS } from './settings.ts';
+import type { TranslationStrategy } from './settings.ts';
 
-/** The specification's `translation_strategy` values (OpenTelemetry "Prometheus Metrics Exporter"). */
-export const TRANSLATION_STRATEGIES = [
-  'UnderscoreEscapingWithSuffixes',
-  'UnderscoreEscapingWithoutSuffixes',
-  'NoUTF8EscapingWithSuffixes',
-  'NoTranslation',
-] as const;
-
-export type TranslationStrategy = (typeof TRANSLATION_STRATEGIES)[number];
-
-export const DEFAULT_STRATEGY: TranslationStrategy = 'UnderscoreEscapingWithSuffixes';
+export const DEFAULT_STRATEGY: TranslationStrategy = PROMETHEUS_DEFAULTS.translation_strategy;
 
 /** What a name depends on; a `MetricDefinition` is one. */
 export interface MetricIdentity {

@@ -10,11 +10,11 @@ import { HistogramSeries, NumberSeries } from './family.ts';
 import type { Family, FamilyType } from './family.ts';
 import { labelText } from './labels.ts';
 import { identityOf, prometheusLabelName, prometheusName, unitWord } from './naming.ts';
-import type { TranslationStrategy } from './naming.ts';
 import { OtelFamilies } from './otel-families.ts';
 import type { Heading, OtelMetric, OtelSeries } from './otel-families.ts';
 import { PointPlan } from './point-plan.ts';
 import type { MetricPlace } from './point-segment.ts';
+import type { PrometheusSettings } from './settings.ts';
 
 /** Resource attributes that tell Neuron processes apart; Prometheus knows one `target_info`, so they are labels. */
 export const IDENTITY_ATTRIBUTES = [
@@ -26,23 +26,17 @@ export const IDENTITY_ATTRIBUTES = [
   'container.id',
 ] as const;
 
-export interface OtelPartOptions {
-  readonly strategy: TranslationStrategy;
-  readonly escaping: EscapingScheme;
-  /** `otel_scope_name`, `otel_scope_version` and `otel_scope_schema_url` on every series. */
-  readonly scopeLabels: boolean;
-  /** `IDENTITY_ATTRIBUTES` of the process's resource on the series of Neuron processes. */
-  readonly identityLabels: boolean;
-  /** Further resource attributes on every series, by name; a trailing `*` stands for any ending. */
-  readonly resourceLabels: readonly string[];
-  readonly targetInfo: boolean;
-}
+type OtelPartSettings = Pick<
+  PrometheusSettings,
+  'translation_strategy' | 'scope_labels' | 'identity_labels' | 'resource_labels' | 'target_info'
+>;
 
 /** The families in OpenTelemetry's names. */
 export class OtelPart implements ExpositionPart {
   families: readonly Family[] = [];
   conflicts: readonly string[] = [];
-  readonly #options: OtelPartOptions;
+  readonly #settings: OtelPartSettings;
+  readonly #escaping: EscapingScheme;
   readonly #plan = new PointPlan<OtelMetric | undefined>();
   readonly #assembly = new OtelFamilies();
   readonly #labelNames = new Map<string, string>();
@@ -50,8 +44,9 @@ export class OtelPart implements ExpositionPart {
   readonly #shared = new WeakMap<Resource, Map<string, Attributes>>();
   #target: TargetInfo | undefined;
 
-  constructor(options: OtelPartOptions) {
-    this.#options = options;
+  constructor(settings: OtelPartSettings, escaping: EscapingScheme) {
+    this.#settings = settings;
+    this.#escaping = escaping;
   }
 
   refresh(collection: readonly ResourceMetrics[], cells: Float64Array): Refresh {
@@ -70,10 +65,10 @@ export class OtelPart implements ExpositionPart {
   }
 
   #targetInfo(resource: Resource | undefined): TargetInfo | undefined {
-    if (!this.#options.targetInfo || resource === undefined) return undefined;
+    if (!this.#settings.target_info || resource === undefined) return undefined;
     if (this.#target?.resource === resource) return this.#target;
     const series = new NumberSeries(labelText([resource.attributes], this.#labelName), { hasCreated: false });
-    const heading = newHeading(escapeName('target_info', this.#options.escaping), 'info', 'Target metadata.', '');
+    const heading = newHeading(escapeName('target_info', this.#escaping), 'info', 'Target metadata.', '');
     return { resource, series, family: { ...heading, series: [series] } };
   }
 
@@ -95,8 +90,7 @@ export class OtelPart implements ExpositionPart {
 
   #heading(metric: MetricData): Heading {
     const identity = identityOf(metric);
-    const { strategy, escaping } = this.#options;
-    const name = escapeName(prometheusName(identity, strategy), escaping);
+    const name = escapeName(prometheusName(identity, this.#settings.translation_strategy), this.#escaping);
     const type = identity.instrument === 'up_down_counter' ? 'gauge' : identity.instrument;
     const word = unitWord(identity.unit);
     return newHeading(name, type, metric.descriptor.description, endsInUnit(name, type, word) ? word : '');
@@ -104,19 +98,19 @@ export class OtelPart implements ExpositionPart {
 
   /** Kept for as long as the resource lives: series are recognized by it. */
   #sharedAttributes({ resource, isHost, scope }: MetricPlace): Attributes {
-    const { identityLabels, resourceLabels, scopeLabels } = this.#options;
-    const scopeKey = scopeLabels ? `${scope.name}\u0000${scope.version ?? ''}\u0000${scope.schemaUrl ?? ''}` : '';
+    const { identity_labels: hasIdentity, resource_labels: patterns, scope_labels: hasScope } = this.#settings;
+    const scopeKey = hasScope ? `${scope.name}\u0000${scope.version ?? ''}\u0000${scope.schemaUrl ?? ''}` : '';
     const key = `${isHost}\u0000${scopeKey}`;
     const ofResource = this.#shared.get(resource) ?? new Map<string, Attributes>();
     const known = ofResource.get(key);
     if (known !== undefined) return known;
     const shared: Attributes = {};
-    const identity: readonly string[] = identityLabels && !isHost ? IDENTITY_ATTRIBUTES : [];
+    const identity: readonly string[] = hasIdentity && !isHost ? IDENTITY_ATTRIBUTES : [];
     for (const [name, value] of Object.entries(resource.attributes)) {
-      const selected = identity.includes(name) || resourceLabels.some((pattern) => matches(name, pattern));
+      const selected = identity.includes(name) || patterns.some((pattern) => matches(name, pattern));
       if (selected && value !== undefined) shared[name] = value;
     }
-    if (scopeLabels) addScope(shared, scope);
+    if (hasScope) addScope(shared, scope);
     this.#shared.set(resource, ofResource.set(key, shared));
     return shared;
   }
@@ -124,7 +118,7 @@ export class OtelPart implements ExpositionPart {
   readonly #labelName = (attribute: string): string => {
     let name = this.#labelNames.get(attribute);
     if (name === undefined) {
-      name = escapeName(prometheusLabelName(attribute, this.#options.strategy), this.#options.escaping);
+      name = escapeName(prometheusLabelName(attribute, this.#settings.translation_strategy), this.#escaping);
       if (this.#labelNames.size < MAX_LABEL_NAMES) this.#labelNames.set(attribute, name);
     }
     return name;

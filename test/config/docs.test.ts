@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { LEGACY_GROUPS, LEGACY_KEYS } from '../../config/legacy-names.ts';
+import { LEGACY_GROUPS, LEGACY_KEYS } from '../../config/neuron-monitor.ts';
+import { DEFINITION } from '../../cli/config.ts';
+import { sectionsOf } from '../../config/schema.ts';
 import { readEnvironment } from '../../config/environment.ts';
 import { Problems } from '../../config/problems.ts';
-import { loadConfig } from '../../config/load.ts';
+import { loadInput } from '../support/settings.ts';
 
 const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
 
@@ -11,7 +13,7 @@ describe('docs/configuration.md', () => {
   const snippets = [...text.matchAll(/```(?:yaml|json)\n(.*?)```/gs)].map(([, snippet = '']) => snippet);
 
   it.each(snippets)('this snippet is accepted without a warning:\n%s', (snippet) => {
-    expect(loadConfig({ text: snippet, flags: {}, env: {} })).toMatchObject({ ok: true, warnings: [] });
+    expect(loadInput({ text: snippet })).toMatchObject({ ok: true, warnings: [] });
   });
 
   it('names every old name with its successor', () => {
@@ -22,7 +24,7 @@ describe('docs/configuration.md', () => {
   it('names every variable that is honoured', () => {
     const asked = new Set<string>();
     const env = new Proxy<Record<string, string>>({}, { get: (_, name) => void asked.add(String(name)) });
-    readEnvironment(env, new Problems());
+    readEnvironment(env, sectionsOf(DEFINITION), new Problems());
     const written = [...text.matchAll(/`((?:OTEL_|AWS_)[A-Z0-9_]+|…_[A-Z_]+)`/g)].map(([, name = '']) =>
       name.replace('…_METRICS_…', '').replace('…_', ''),
     );

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import { formatByteSize, parseByteSize } from '../../config/byte-size.ts';
-import { formatDuration, parseDuration } from '../../config/duration.ts';
+import { formatByteSize, formatDuration, parseByteSize, parseDuration } from '../../config/units.ts';
 
 describe('durations', () => {
   it.each([

@@ -1,23 +1,24 @@
 import { describe, expect, it } from 'vitest';
-import type { AgentConfig, OtlpConfig } from '../../config/agent-config.ts';
-import { Secret } from '../../config/secret.ts';
+import type { AgentConfig } from '../../cli/config.ts';
+import type { OtlpSettings } from '../../exporters/otlp/settings.ts';
+import { Secret } from '../../src/secret.ts';
 import { loaded, problemsOf, warningsOf } from './support.ts';
 
 type Env = Readonly<Record<string, string>>;
 
-function otlp(config: AgentConfig): OtlpConfig {
+function otlp(config: AgentConfig): OtlpSettings {
   const found = config.exporters.find((exporter) => exporter.type === 'otlp');
   if (found?.type !== 'otlp') throw new Error('no otlp exporter');
-  return found;
+  return found.settings;
 }
 
-function otlpWith(env: Env, body: object = {}): OtlpConfig {
+function otlpWith(env: Env, body: object = {}): OtlpSettings {
   return otlp(loaded({ env, text: JSON.stringify({ exporters: { otlp: body } }) }));
 }
 
-function headersOf(config: OtlpConfig): Record<string, string> {
+function headersOf(settings: OtlpSettings): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(config.headers).map(([name, value]) => [name, value instanceof Secret ? value.reveal() : `file ${value.file}`]),
+    settings.headers.map(([name, value]) => [name, value instanceof Secret ? value.reveal() : `file ${value.file}`]),
   );
 }
 
@@ -89,8 +90,8 @@ describe('OTLP settings', () => {
     expect(otlpWith(env, { protocol: 'grpc', timeout: '7s', temporality: 'lowmemory' })).toMatchObject({
       protocol: 'http/json',
       compression: 'gzip',
-      timeoutMs: 2_500,
-      tls: { caFile: 'ca.pem', certFile: '/c.pem', keyFile: '/k.pem' },
+      timeout: 2_500,
+      tls: { ca_file: 'ca.pem', cert_file: '/c.pem', key_file: '/k.pem' },
       temporality: 'delta',
       histogram: 'explicit',
     });
@@ -104,12 +105,12 @@ describe('OTLP settings', () => {
       OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: 'none',
       OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION: 'base2_exponential_bucket_histogram',
     };
-    expect(otlpWith(env)).toMatchObject({ timeoutMs: 3_000, compression: 'none', histogram: 'exponential' });
+    expect(otlpWith(env)).toMatchObject({ timeout: 3_000, compression: 'none', histogram: 'exponential' });
   });
 
   it('that are empty are not set', () => {
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: '', OTEL_EXPORTER_OTLP_TIMEOUT: '  ', OTEL_METRICS_EXPORTER: '' };
-    expect(otlpWith(env, { timeout: '7s' })).toMatchObject({ endpoint: 'http://localhost:4318/v1/metrics', timeoutMs: 7_000 });
+    expect(otlpWith(env, { timeout: '7s' })).toMatchObject({ endpoint: 'http://localhost:4318/v1/metrics', timeout: 7_000 });
   });
 
   it.each([
@@ -142,22 +143,22 @@ describe('OTLP settings', () => {
   });
 
   it('an invalid metrics variable leaves the word to the generic one', () => {
-    expect(otlpWith({ OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: 'x', OTEL_EXPORTER_OTLP_TIMEOUT: '3000' }).timeoutMs).toBe(3_000);
+    expect(otlpWith({ OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: 'x', OTEL_EXPORTER_OTLP_TIMEOUT: '3000' }).timeout).toBe(3_000);
   });
 
   it('OTEL_METRIC_EXPORT_TIMEOUT stands in where nothing nearer says a timeout', () => {
     const env = { OTEL_METRIC_EXPORT_TIMEOUT: '4000' };
-    expect(otlpWith(env).timeoutMs).toBe(4_000);
-    expect(otlpWith(env, { timeout: '7s' }).timeoutMs).toBe(7_000);
-    expect(otlpWith({ ...env, OTEL_EXPORTER_OTLP_TIMEOUT: '5000' }).timeoutMs).toBe(5_000);
+    expect(otlpWith(env).timeout).toBe(4_000);
+    expect(otlpWith(env, { timeout: '7s' }).timeout).toBe(7_000);
+    expect(otlpWith({ ...env, OTEL_EXPORTER_OTLP_TIMEOUT: '5000' }).timeout).toBe(5_000);
   });
 
   it('speak about the exporter called otlp alone', () => {
     const text = '{"exporters": {"otlp/a": {}, "otlp": {}}}';
     const env = { OTEL_EXPORTER_OTLP_TIMEOUT: '2500', OTEL_EXPORTER_OTLP_HEADERS: 'a=b' };
     const [named, plain] = loaded({ text, env }).exporters;
-    expect(named).toMatchObject({ id: 'otlp/a', timeoutMs: 10_000, headers: {} });
-    expect(plain).toMatchObject({ id: 'otlp', timeoutMs: 2_500 });
+    expect(named).toMatchObject({ id: 'otlp/a', settings: { timeout: 10_000, headers: [] } });
+    expect(plain).toMatchObject({ id: 'otlp', settings: { timeout: 2_500 } });
   });
 
   it('without an exporter called otlp have no effect, which is said', () => {
@@ -190,19 +191,24 @@ describe('resource', () => {
   it('merges file, OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME, each over the one before', () => {
     const env = { OTEL_RESOURCE_ATTRIBUTES: 'a=from%20env, service.name=b,c=d=e', OTEL_SERVICE_NAME: 'name' };
     const text = 'resource: {attributes: {a: file, f: 1}}';
-    expect(loaded({ env, text }).resource.attributes).toEqual({ a: 'from env', f: 1, 'service.name': 'name', c: 'd=e' });
+    expect(Object.fromEntries(loaded({ env, text }).resource.attributes)).toEqual({
+      a: 'from env',
+      f: 1,
+      'service.name': 'name',
+      c: 'd=e',
+    });
   });
 
   it('discards the whole variable when a part of it is wrong', () => {
-    expect(loaded({ env: { OTEL_RESOURCE_ATTRIBUTES: 'a=b,%zz=c', OTEL_SERVICE_NAME: 'n' } }).resource.attributes).toEqual({
-      'service.name': 'n',
-    });
+    expect(loaded({ env: { OTEL_RESOURCE_ATTRIBUTES: 'a=b,%zz=c', OTEL_SERVICE_NAME: 'n' } }).resource.attributes).toEqual([
+      ['service.name', 'n'],
+    ]);
   });
 });
 
 describe('choice of exporters', () => {
   const ids = (env: Env, text = '{}', flags?: readonly string[]): readonly string[] =>
-    loaded({ env, text, flags: flags === undefined ? {} : { exporters: flags } }).exporters.map(({ id }) => id);
+    loaded({ env, text, flags: flags === undefined ? {} : { '--exporter': flags } }).exporters.map(({ id }) => id);
   const three = '{"exporters": {"otlp/a": {}, "otlp/b": {}, "prometheus": {}}}';
 
   it.each<[string, Env, string, readonly string[] | undefined, readonly string[]]>([
@@ -225,12 +231,12 @@ describe('choice of exporters', () => {
 
   it('checks exporters of the file that are not chosen', () => {
     const text = '{"exporters": {"otlp": {"timeout": 1}, "prometheus": {}}}';
-    expect(problemsOf({ text, flags: { exporters: ['prometheus'] } })).toMatchObject([{ path: 'exporters.otlp.timeout' }]);
+    expect(problemsOf({ text, flags: { '--exporter': ['prometheus'] } })).toMatchObject([{ path: 'exporters.otlp.timeout' }]);
   });
 
   it('two on one port are no problem when one is not chosen', () => {
     const text = '{"exporters": {"prometheus": {}, "prometheus/b": {}}}';
-    expect(loaded({ text, flags: { exporters: ['prometheus/b'] } }).exporters).toHaveLength(1);
+    expect(loaded({ text, flags: { '--exporter': ['prometheus/b'] } }).exporters).toHaveLength(1);
   });
 
   it('says when nothing is exported', () => {
@@ -260,7 +266,7 @@ describe('the rest', () => {
 
   it('the AWS SDKs’ variables for the instance metadata service hold', () => {
     const env = { AWS_EC2_METADATA_DISABLED: 'true', AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://[fd00:ec2::254]' };
-    expect(loaded({ env }).source.imds).toEqual({ enabled: false, endpoint: 'http://[fd00:ec2::254]', budgetMs: 1_000 });
+    expect(loaded({ env }).source.imds).toEqual({ enabled: false, endpoint: 'http://[fd00:ec2::254]', budget: 1_000 });
     expect(problemsOf({ env: { AWS_EC2_METADATA_SERVICE_ENDPOINT: 'x' } })).toMatchObject([{ path: 'AWS_EC2_METADATA_SERVICE_ENDPOINT' }]);
   });
 

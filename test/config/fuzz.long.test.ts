@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadConfig } from '../../config/load.ts';
+import { loadInput } from '../support/settings.ts';
 import { describeMutatedConfigurations } from './mutations.ts';
 
 describe('10,000 mutated configurations', () => {
@@ -20,7 +20,7 @@ describe('files made to be slow', () => {
     ['a list of a hundred thousand runtimes', `{"neuron_runtimes":[${'1,'.repeat(100_000)}1]}`],
     ['a list of ten thousand good runtimes', `{"neuron_runtimes":[${'{"metrics":[]},'.repeat(10_000)}{}]}`],
   ])('%s', (_, text) => {
-    const result = loadConfig({ text: text.slice(0, 1024 * 1024), flags: {}, env: {} });
+    const result = loadInput({ text: text.slice(0, 1024 * 1024) });
     expect(result.ok || result.problems.length > 0).toBe(true);
   });
 });

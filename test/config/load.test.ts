@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LoadInput } from '../../config/load.ts';
+import { sourceSpecOf } from '../../sources/settings.ts';
 import { formatProblem } from '../../config/problems.ts';
 import { BAD_CONFIGS, BROKEN_FILES } from './bad-configs.ts';
 import { loaded, problemsOf } from './support.ts';
@@ -41,10 +42,10 @@ describe('what is refused', () => {
   });
 
   it.each<[string, LoadInput['flags'], string, RegExp]>([
-    ['an unknown exporter', { exporters: ['otpl'] }, '--exporter', /did you mean "otlp"\?/],
-    ['an exporter that the file does not name', { exporters: ['otlp/b'] }, '--exporter', /"otlp\/b" is not in the file/],
-    ['a bad source', { source: 'sysfs' }, '--source', /"sysfs" is not a source/],
-    ['a bad port', { exporters: ['prometheus'], prometheusPort: 70_000 }, '--port', /70000 is above the maximum/],
+    ['an unknown exporter', { '--exporter': ['otpl'] }, '--exporter', /did you mean "otlp"\?/],
+    ['an exporter that the file does not name', { '--exporter': ['otlp/b'] }, '--exporter', /"otlp\/b" is not in the file/],
+    ['a bad source', { '--source': 'sysfs' }, '--source', /"sysfs" is not a source/],
+    ['a bad port', { '--exporter': ['prometheus'], '--port': 70_000 }, '--port', /70000 is above the maximum/],
   ])('blames the flag for %s', (_, flags, path, message) => {
     expect(problemsOf({ flags })).toEqual([{ path, message: expect.stringMatching(message) }]);
   });
@@ -93,30 +94,34 @@ describe('precedence', () => {
 
   it('takes defaults where nobody says anything', () => {
     const config = loaded({});
-    expect(config.source.spec).toEqual({ kind: 'auto' });
-    expect(config.telemetry).toEqual({ log: { verbosity: 3, format: 'text' }, maxSeries: 50_000, selfMetrics: true });
-    expect(config.exporters).toEqual([{ type: 'json_stdout', id: 'json_stdout' }]);
-    expect(config.eccCounts).toBe('cumulative');
+    expect(config.source.spec).toBe('auto');
+    expect(config.telemetry).toEqual({ log: { verbosity: 3, format: 'text' }, max_series: 50_000, self_metrics: true });
+    expect(config.exporters).toEqual([{ type: 'json_stdout', id: 'json_stdout', settings: {} }]);
+    expect(config.ecc_counts).toBe('cumulative');
   });
 
   it('puts the file over defaults', () => {
     const config = loaded({ text });
-    expect(config.source.spec).toEqual({ kind: 'native' });
+    expect(config.source.spec).toBe('native');
     expect(config.telemetry.log.verbosity).toBe(1);
-    expect(config.exporters).toMatchObject([{ id: 'prometheus', port: 1001, host: '10.0.0.1', naming: 'legacy' }]);
+    expect(config.exporters).toMatchObject([{ id: 'prometheus', settings: { port: 1001, host: '10.0.0.1', naming: 'legacy' } }]);
   });
 
   it('puts the environment over the file', () => {
     const config = loaded({ text, env });
     expect(config.telemetry.log.verbosity).toBe(2);
-    expect(config.exporters).toMatchObject([{ port: 1002, host: '10.0.0.1' }]);
+    expect(config.exporters).toMatchObject([{ settings: { port: 1002, host: '10.0.0.1' } }]);
   });
 
   it('puts flags over the environment', () => {
-    const config = loaded({ text, env, flags: { verbosity: 4, prometheusPort: 1003, naming: 'both', source: '-', logFormat: 'json' } });
-    expect(config.source.spec).toEqual({ kind: 'stdin' });
+    const config = loaded({
+      text,
+      env,
+      flags: { '--verbose': 4, '--port': 1003, '--naming': 'both', '--source': '-', '--log-format': 'json' },
+    });
+    expect(config.source.spec).toBe('-');
     expect(config.telemetry.log).toEqual({ verbosity: 4, format: 'json' });
-    expect(config.exporters).toMatchObject([{ port: 1003, naming: 'both' }]);
+    expect(config.exporters).toMatchObject([{ settings: { port: 1003, naming: 'both' } }]);
   });
 });
 
@@ -132,9 +137,9 @@ describe('the agent’s own keys', () => {
     ['virtual', { kind: 'virtual' }],
     ['virtual:trn2.48xlarge', { kind: 'virtual', instanceType: 'trn2.48xlarge' }],
   ])('source %s', (spec, expected) => {
-    expect(loaded({ text: JSON.stringify({ source: spec }) }).source.spec).toEqual(expected);
-    expect(loaded({ text: JSON.stringify({ source: { spec } }) }).source.spec).toEqual(expected);
-    expect(loaded({ flags: { source: spec } }).source.spec).toEqual(expected);
+    expect(sourceSpecOf(loaded({ text: JSON.stringify({ source: spec }) }).source)).toEqual(expected);
+    expect(sourceSpecOf(loaded({ text: JSON.stringify({ source: { spec } }) }).source)).toEqual(expected);
+    expect(sourceSpecOf(loaded({ flags: { '--source': spec } }).source)).toEqual(expected);
   });
 
   it('reads sections that are there but empty, as YAML writes them', () => {
@@ -144,7 +149,7 @@ describe('the agent’s own keys', () => {
   it('switches single metrics, and knows their names', () => {
     const knownMetrics = new Set(['system.cpu.utilization', 'system.cpu.time']);
     const text = 'metrics: {system.cpu.utilization: false}';
-    expect(loaded({ text, knownMetrics }).metrics).toEqual({ 'system.cpu.utilization': false });
+    expect(loaded({ text, knownMetrics }).metrics).toEqual([['system.cpu.utilization', false]]);
     expect(problemsOf({ text: 'metrics: {system.cpu.utilisation: false}', knownMetrics })).toEqual([
       {
         path: 'metrics["system.cpu.utilisation"]',
@@ -157,13 +162,18 @@ describe('the agent’s own keys', () => {
 
   it('keeps attribute values as they are', () => {
     const text = 'resource: {attributes: {a: text, b: 3, c: true, d.e: "4"}}';
-    expect(loaded({ text }).resource.attributes).toEqual({ a: 'text', b: 3, c: true, 'd.e': '4' });
+    expect(loaded({ text }).resource.attributes).toEqual([
+      ['a', 'text'],
+      ['b', 3],
+      ['c', true],
+      ['d.e', '4'],
+    ]);
   });
 
   it('gives a plain copy to each caller', () => {
     const first = loaded({ text: 'resource: {attributes: {a: b}}' });
     const second = loaded({ text: 'resource: {attributes: {a: c}}' });
-    expect(first.resource.attributes).toEqual({ a: 'b' });
-    expect(second.resource.attributes).toEqual({ a: 'c' });
+    expect(first.resource.attributes).toEqual([['a', 'b']]);
+    expect(second.resource.attributes).toEqual([['a', 'c']]);
   });
 });

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import { loadConfig } from '../../config/load.ts';
-import { redacted } from '../../config/redacted.ts';
+import { loadInput } from '../support/settings.ts';
+import { shownConfig } from '../../cli/validate.ts';
 import { BAD_CONFIGS } from './bad-configs.ts';
 
 const EXAMPLES = new URL('../../config/examples/', import.meta.url);
@@ -53,11 +53,11 @@ const key = fc.constantFrom(
 /** What is wrong with how a configuration was handled; nothing may be. */
 function violations(text: string): readonly string[] {
   const started = performance.now();
-  const result = loadConfig({ text, flags: {}, env: {}, readFile: () => 'content' });
+  const result = loadInput({ text, readFile: () => 'content' });
   const found: string[] = [];
   if (performance.now() - started > BOUND_MS) found.push('it took too long');
   if (Object.getOwnPropertyNames(Object.prototype).includes('polluted')) found.push('it reached the prototype of all objects');
-  if (result.ok) JSON.stringify(redacted(result.config));
+  if (result.ok) shownConfig(result.config);
   else if (result.problems.length === 0) found.push('it was refused without a problem');
   for (const { path, message } of result.ok ? result.warnings : result.problems) {
     if (path === '' || message === '') found.push('a problem has no path or no message');

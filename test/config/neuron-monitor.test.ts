@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { neuronMonitorFile, periodsOf, runtimeSelector, selectionOf } from '../../config/groups.ts';
-import { loadConfig } from '../../config/load.ts';
+import { neuronMonitorFile, periodsOf, selectionOf } from '../../config/groups.ts';
+import { loadInput } from '../support/settings.ts';
+import { firstMatch } from '../../config/tag-filter.ts';
 import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../src/readings.ts';
 import { loaded, problemsOf, warningsOf } from './support.ts';
 
@@ -17,7 +18,7 @@ describe('without a choice of groups', () => {
     const all = loaded(text === undefined ? {} : { text });
     expect(all.periodMs).toBe(5_000);
     expect([...periodsOf(all)]).toEqual([...RUNTIME_GROUPS, ...SYSTEM_GROUPS].map((group) => [group, 5_000]));
-    expect(runtimeSelector(all)('any tag')?.groups.execution_stats).toEqual({ periodMs: 5_000 });
+    expect(firstMatch(all.runtimes)('any tag')?.groups.execution_stats).toEqual({ periodMs: 5_000 });
   });
 
   it('the root period holds for all of it, neuron_hw_counters included', () => {
@@ -89,7 +90,7 @@ describe('entries', () => {
       { tag_filter: '', metrics: [{ type: 'memory_used' }] },
     ],
   });
-  const select = runtimeSelector({ runtimes });
+  const select = firstMatch(runtimes);
 
   it.each([
     ['serve-1', 0],
@@ -105,7 +106,7 @@ describe('entries', () => {
 
   it('a process that none finds is left alone', () => {
     const only = config({ neuron_runtimes: [{ tag_filter: '^a$', metrics: [{ type: 'memory_used' }] }] });
-    expect(runtimeSelector(only)('b')).toBeUndefined();
+    expect(firstMatch(only.runtimes)('b')).toBeUndefined();
     expect(selectionOf(only).runtimeGroups({ pid: 1, tag: 'b' })).toBeUndefined();
     expect(selectionOf(only).runtimeGroups({ pid: 1, tag: 'a' })).toEqual(new Set(['memory_used']));
   });
@@ -232,7 +233,7 @@ describe.skipIf(!existsSync(SAMPLES))('published configurations (only where ../s
 
   it.each(files)('%s', (file) => {
     const text = readFileSync(`${SAMPLES}${file}`, 'utf8');
-    const result = loadConfig({ text, flags: {}, env: {} });
+    const result = loadInput({ text });
     const problems = result.ok ? [] : result.problems.map(({ path }) => path);
     expect(problems).toEqual(REFUSED[file] ?? []);
     expect(result.ok ? result.warnings : []).toEqual([]);

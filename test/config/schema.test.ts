@@ -7,10 +7,11 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { jsonSchema } from '../../config/json-schema.ts';
 import { withKeyReference } from '../../config/key-reference.ts';
-import { leavesOf } from '../../config/leaf.ts';
-import { loadConfig } from '../../config/load.ts';
-import { agentSchema, groupSchema, rootSchema, runtimeSchema } from '../../config/schema.ts';
-import { otlpSchema, prometheusSchema } from '../../config/schema-exporters.ts';
+import { loadInput } from '../support/settings.ts';
+import { DEFINITION } from '../../cli/config.ts';
+import { AGENT_SECTION, GROUP_SECTION, ROOT_SECTION, RUNTIME_SECTION } from '../../config/schema.ts';
+import { settingsOf } from '../../src/settings.ts';
+import type { Section } from '../../src/settings.ts';
 import { BAD_CONFIGS } from './bad-configs.ts';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -52,14 +53,14 @@ function complaints(config: unknown): readonly unknown[] {
 }
 
 function accepts(config: unknown): boolean {
-  return loadConfig({ text: JSON.stringify(config), flags: {}, env: {} }).ok;
+  return loadInput({ text: JSON.stringify(config) }).ok;
 }
 
 describe('the published JSON Schema', () => {
   it('is fresh, and so is the key reference in docs/configuration.md', () => {
-    expect(published).toEqual(jsonSchema());
+    expect(published).toEqual(jsonSchema(DEFINITION));
     const documentation = readFileSync(new URL('docs/configuration.md', ROOT), 'utf8');
-    expect(withKeyReference(documentation)).toBe(documentation);
+    expect(withKeyReference(documentation, DEFINITION)).toBe(documentation);
   });
 
   it('--check says nothing when all is fresh', () => {
@@ -70,7 +71,7 @@ describe('the published JSON Schema', () => {
   it.each(readdirSync(EXAMPLES))('fits the example %s, as the agent does', (file) => {
     const text = readFileSync(new URL(file, EXAMPLES), 'utf8');
     expect(complaints(parse(text))).toEqual([]);
-    expect(loadConfig({ text, flags: {}, env: {} })).toMatchObject({ ok: true, warnings: [] });
+    expect(loadInput({ text })).toMatchObject({ ok: true, warnings: [] });
   });
 
   it.each(GOOD_CONFIGS.map((config) => [JSON.stringify(config), config]))('fits what the agent accepts: %s', (_, config) => {
@@ -88,20 +89,29 @@ describe('the published JSON Schema', () => {
 });
 
 describe('the convict schemas', () => {
-  const schemas = { rootSchema, runtimeSchema, groupSchema, agentSchema, prometheusSchema, otlpSchema };
+  const { source, exporters } = DEFINITION;
+  const schemas: Readonly<Record<string, Section>> = {
+    root: ROOT_SECTION,
+    runtime: RUNTIME_SECTION,
+    group: GROUP_SECTION,
+    agent: AGENT_SECTION,
+    source,
+    prometheus: exporters.prometheus.section,
+    otlp: exporters.otlp.section,
+  };
 
   it.each(Object.entries(schemas))('%s: defaults fit their own formats', (_, schema) => {
     expect(() => convict<object>(schema, { env: {}, args: [] }).validate({ allowed: 'strict' })).not.toThrow();
   });
 
   it.each(Object.entries(schemas))('%s: every key says what it is for', (_, schema) => {
-    const undocumented = [...leavesOf(schema)].filter(([, leaf]) => !/^\S.*\.$/.test(leaf.doc));
+    const undocumented = [...settingsOf(schema)].filter(([, setting]) => !/^\S.*\.$/.test(setting.doc));
     expect(undocumented).toEqual([]);
   });
 
   it('no variable and no flag is claimed twice in one schema', () => {
     for (const schema of Object.values(schemas)) {
-      const names = [...leavesOf(schema)].flatMap(([, leaf]) => [leaf.env ?? [], leaf.arg ?? []].flat());
+      const names = [...settingsOf(schema)].flatMap(([, setting]) => [setting.env ?? [], setting.envAlso ?? [], setting.flag ?? []].flat());
       expect(new Set(names).size).toBe(names.length);
     }
   });

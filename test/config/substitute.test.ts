@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { LoadInput } from '../../config/load.ts';
-import { redacted } from '../../config/redacted.ts';
-import { Secret } from '../../config/secret.ts';
+import { shownConfig } from '../../cli/validate.ts';
+import { Secret } from '../../src/secret.ts';
 import { loaded, problemsOf } from './support.ts';
 
 const ENV = { NAME: 'trainer', EMPTY: '', PORT: '8000', ON: 'true', DOLLAR: '${NAME}$$' };
@@ -21,7 +21,7 @@ function input(text: string): Partial<LoadInput> {
 }
 
 function attribute(value: string): unknown {
-  return loaded(input(JSON.stringify({ resource: { attributes: { a: value } } }))).resource.attributes['a'];
+  return loaded(input(JSON.stringify({ resource: { attributes: { a: value } } }))).resource.attributes.find(([name]) => name === 'a')?.[1];
 }
 
 describe('substitution', () => {
@@ -73,8 +73,8 @@ describe('substitution', () => {
       ),
     );
     expect(config.exporters).toMatchObject([
-      { port: 8_000, targetInfo: true },
-      { timeoutMs: 3_000, queue: { maxBytes: 2_097_152 } },
+      { settings: { port: 8_000, target_info: true } },
+      { settings: { timeout: 3_000, queue: { max_bytes: 2_097_152 } } },
     ]);
   });
 
@@ -113,26 +113,27 @@ describe('secrets', () => {
     const config = loaded({ text, env });
     const [exporter] = config.exporters;
     if (exporter?.type !== 'otlp') throw new Error('no otlp exporter');
-    const values = Object.values(exporter.headers).filter((value) => value instanceof Secret);
+    const values = exporter.settings.headers.map(([, value]) => value).filter((value) => value instanceof Secret);
     expect(values.map((secret) => secret.reveal())).toEqual([`Bearer ${CANARY}`, CANARY, CANARY]);
     for (const secret of values) {
       const shown = [
         JSON.stringify(secret),
         String(secret),
         inspect(secret, { depth: 9, showHidden: true }),
-        inspect(exporter.headers, { depth: 9 }),
+        inspect(exporter.settings.headers, { depth: 9 }),
       ];
       expect(shown.join()).not.toContain(CANARY);
     }
-    expect(JSON.stringify(exporter.headers)).toBe(
+    expect(JSON.stringify(Object.fromEntries(exporter.settings.headers))).toBe(
       '{"authorization":"[redacted]","x-key":"[redacted]","x-file":{"file":"/k"},"x-env":"[redacted]"}',
     );
   });
 
-  it('do not stand in the redacted configuration', () => {
-    const shown = redacted(loaded({ text, env }));
-    expect(JSON.stringify(shown)).not.toContain(CANARY);
-    expect(shown).toMatchObject({ exporters: [{ endpoint: 'https://h/x/v1/metrics?[redacted]', headers: { 'x-key': '[redacted]' } }] });
+  it('are not in the configuration that validate shows', () => {
+    const shown = shownConfig(loaded({ text, env }));
+    expect(shown).not.toContain(CANARY);
+    expect(JSON.parse(shown)).toMatchObject({ exporters: [{ settings: { endpoint: 'https://h/x/v1/metrics?[redacted]' } }] });
+    expect(shown).toContain('[redacted]');
   });
 
   it.each([

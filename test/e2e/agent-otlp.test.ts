@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OTLP_PROTOCOLS } from '../../exporters/otlp/options.ts';
-import type { OtlpProtocol } from '../../exporters/otlp/options.ts';
+import { OTLP_PROTOCOLS } from '../../exporters/otlp/settings.ts';
+import type { OtlpProtocol } from '../../exporters/otlp/settings.ts';
 import { agentConfig } from './support/agent-config.ts';
 import { AgentProcess } from './support/agent.ts';
 import type { Program } from './support/agent.ts';

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createOtlpExporter } from '../../exporters/otlp/index.ts';
+import { otlpSettings } from '../support/settings.ts';
 import { gauge, point, resourceMetrics } from '../exporters/otlp/batches.ts';
 import { MisbehavingOtlpServer } from '../support/misbehaving-otlp-server.ts';
 import type { Behaviour, ReceivedRequest } from '../support/misbehaving-otlp-server.ts';
@@ -69,7 +70,7 @@ class Arrivals {
 function producer(overrides: Partial<ProducerOptions>): ProducerOptions {
   return {
     destinations: [
-      { id: 'otlp', endpoint: server.url, compression: 'none', timeoutMs: 2000, queue: { directory: join(directory, 'queue') } },
+      { id: 'otlp', endpoint: server.url, compression: 'none', timeout: 2000, queue: { directory: join(directory, 'queue') } },
     ],
     periodMs: 100,
     points: 100,
@@ -214,18 +215,7 @@ describe('delivery', () => {
 
 /** Exporters in this process, with queues in memory. */
 async function startPair(...endpoints: readonly string[]) {
-  const exporters = await Promise.all(
-    endpoints.map((endpoint) =>
-      createOtlpExporter({
-        id: endpoint,
-        endpoint,
-        protocol: 'http/protobuf',
-        compression: 'none',
-        timeoutMs: 10_000,
-        temporality: 'cumulative',
-      }),
-    ),
-  );
+  const exporters = await Promise.all(endpoints.map((endpoint) => createOtlpExporter(otlpSettings({ endpoint }), { id: endpoint })));
   return {
     exporters,
     async [Symbol.asyncDispose]() {

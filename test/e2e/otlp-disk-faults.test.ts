@@ -35,7 +35,7 @@ async function produceUnder(inject: string) {
   const strace = [peerPath('strace'), '-f', '-qqq', '-o', trace, ...paths, '-e', inject];
   const child = new Producer(
     {
-      destinations: [{ id: 'otlp', endpoint: server.url, compression: 'none', timeoutMs: 2000, queue: { directory: queue } }],
+      destinations: [{ id: 'otlp', endpoint: server.url, compression: 'none', timeout: 2000, queue: { directory: queue } }],
       periodMs: 20,
       points: POINTS,
       from: 0,

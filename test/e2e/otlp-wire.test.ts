@@ -2,8 +2,9 @@ import { JsonMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOtlpExporter } from '../../exporters/otlp/index.ts';
-import { OTLP_PROTOCOLS } from '../../exporters/otlp/options.ts';
-import type { OtlpProtocol } from '../../exporters/otlp/options.ts';
+import { otlpSettings } from '../support/settings.ts';
+import { OTLP_PROTOCOLS } from '../../exporters/otlp/settings.ts';
+import type { OtlpProtocol } from '../../exporters/otlp/settings.ts';
 import { HOST, TEST_METRICS, cycle, runtime, testStore } from '../support/metrics.ts';
 import type { TestStore } from '../support/metrics.ts';
 import { Collector } from './support/collector.ts';
@@ -28,14 +29,7 @@ describe('a real Collector writes exactly what an exporter sent', () => {
         const tag = `${protocol} ${compression}`;
         const store = filledStore(tag);
         const sent = stockJson(store.collect());
-        const exporter = await createOtlpExporter({
-          id: 'otlp',
-          endpoint: endpointOf(collector, protocol),
-          protocol,
-          compression,
-          timeoutMs: 10_000,
-          temporality: 'cumulative',
-        });
+        const exporter = await createOtlpExporter(otlpSettings({ endpoint: endpointOf(collector, protocol), protocol, compression }));
 
         const outcome = await exporter.export({ resourceMetrics: store.collect() });
         await exporter.flush(10_000);

@@ -76,7 +76,7 @@ describe.each(FIXTURES)('pages of %s', (fixture) => {
   it('give promtool nothing to complain about', async () => {
     const { text } = await fixturePages(fixture, { naming: 'otel' });
     expect(promtoolComplaints(text)).toBe('');
-    const withScope = await fixturePages(fixture, { naming: 'otel', scopeLabels: true });
+    const withScope = await fixturePages(fixture, { naming: 'otel', scope_labels: true });
     expect(promtoolComplaints(withScope.text)).toBe('');
   });
 });
@@ -110,7 +110,7 @@ describe('names beyond the legacy alphabet', () => {
     const store = testStore();
     const process = runtime('1', { 'process.pid': 1, 'neuron.runtime.tag': 'train' });
     store.apply(cycle(1, process), (recorder) => recorder.set(TEST_METRICS.memory, 5, { core: 0 }));
-    const pages = pagesOf(store.collect(), { strategy: 'NoTranslation', targetInfo: false }, escaping);
+    const pages = pagesOf(store.collect(), { translation_strategy: 'NoTranslation', target_info: false }, escaping);
     for (const entries of [
       parseAsPrometheus(pages.text, `text/plain; version=1.0.0; escaping=${escaping}`),
       parseAsPrometheus(pages.openMetrics, `${OPENMETRICS}; escaping=${escaping}`),
@@ -124,7 +124,7 @@ describe('names beyond the legacy alphabet', () => {
 
 describe('hostile names with both namings', () => {
   it.each(hostileValues())('%s reach every parser as they are: tag, model, pod, instance', (_name, value) => {
-    const pages = pagesOf(hostileStore(value).collect({ legacy: true }), { naming: 'both', legacy: { podLabels: true } });
+    const pages = pagesOf(hostileStore(value).collect({ legacy: true }), { naming: 'both', legacy: { pod_labels: true } });
     const kept = value.slice(0, 1024).toWellFormed();
     for (const samples of readingsOf(pages)) {
       const labelsOf = (name: string) => samples.find(({ labels }) => labels['__name__'] === name)?.labels ?? {};
@@ -145,7 +145,7 @@ describe('hostile tags', () => {
       recorder.add(TEST_METRICS.executions, 1, { outcome: value }),
     );
     const kept = value.slice(0, 1024).toWellFormed();
-    const pages = pagesOf(store.collect(), { targetInfo: false });
+    const pages = pagesOf(store.collect(), { target_info: false });
     for (const samples of readingsOf(pages)) {
       const { outcome, neuron_runtime_tag: tag } =
         samples.find(({ labels }) => labels['__name__'] === 'test_executions_total')?.labels ?? {};

@@ -69,7 +69,7 @@ function fileOf({ yaml }: WebConfigCase): string {
 
 async function ourBehaviour(file: string): Promise<Behaviour> {
   try {
-    await using endpoint = await startEndpoint({ webConfigFile: file });
+    await using endpoint = await startEndpoint({ web_config_file: file });
     return await answers(endpoint.port);
   } catch (thrown) {
     if (thrown instanceof Error && 'code' in thrown && thrown.code === 'config_invalid') return 'does not start';

@@ -25,7 +25,7 @@ test('while one device cannot be read, processes that start on the others keep t
       ],
     },
     churn: { devices: [4, 5], lifetimeMs: { shortest: 5_000, longest: 12_000 }, pids: 9 },
-    pages: { otel: { resourceLabels: ['process.creation.time'] } },
+    pages: { otel: { resource_labels: ['process.creation.time'] } },
   });
   const ledger = new TruthLedger(agent.truth, PERIOD_MS);
   for (let sample = 0; sample < 50; sample += 1) {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { AgentError } from '../../src/errors.ts';
 import { createLogger } from '../../src/log.ts';
-import type { LogFormat, Verbosity } from '../../src/log.ts';
+import type { LogFormat } from '../../src/log.ts';
 
-function lines(verbosity: Verbosity, format: LogFormat = 'text') {
+function lines(verbosity: number, format: LogFormat = 'text') {
   const written: string[] = [];
   return { written, logger: createLogger({ verbosity, format, write: (line) => void written.push(line) }) };
 }

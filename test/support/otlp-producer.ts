@@ -4,14 +4,15 @@
  * a JSON object with the books. Ends after `periods`, or with SIGTERM after a flush.
  */
 import { createOtlpExporter } from '../../exporters/otlp/index.ts';
-import type { OtlpOptions } from '../../exporters/otlp/options.ts';
+import { otlpSettings } from './settings.ts';
+import type { SomeOtlpSettings } from './settings.ts';
 import { descriptor } from '../exporters/otlp/batches.ts';
 import { Ledger } from '../exporters/otlp/ledger.ts';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
 
 export interface ProducerOptions {
-  readonly destinations: readonly Pick<OtlpOptions, 'id' | 'endpoint' | 'queue' | 'compression' | 'timeoutMs'>[];
+  readonly destinations: readonly (SomeOtlpSettings & { readonly id: string })[];
   readonly periodMs: number;
   readonly points: number;
   /** Number of the first batch. */
@@ -34,12 +35,9 @@ export interface ProducerBooks {
 
 const options = JSON.parse(process.argv[2] ?? '') as ProducerOptions;
 const destinations = await Promise.all(
-  options.destinations.map(async (destination) => {
+  options.destinations.map(async ({ id, ...settings }) => {
     const ledger = new Ledger();
-    const exporter = await createOtlpExporter(
-      { protocol: 'http/protobuf', temporality: 'cumulative', ...destination },
-      { telemetry: ledger },
-    );
+    const exporter = await createOtlpExporter(otlpSettings(settings), { id, telemetry: ledger });
     return { ledger, exporter };
   }),
 );

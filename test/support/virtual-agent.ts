@@ -1,5 +1,4 @@
 import { PassThrough } from 'node:stream';
-import { loadConfig } from '../../config/load.ts';
 import type { ExporterServices } from '../../exporters/index.ts';
 import { JsonStdoutExporter } from '../../exporters/json-stdout/exporter.ts';
 import { ProtobufEncoder } from '../../exporters/otlp/protobuf.ts';
@@ -8,7 +7,7 @@ import { newExposition } from '../../exporters/prometheus/expositions.ts';
 import type { ExpositionOptions } from '../../exporters/prometheus/expositions.ts';
 import { Pages } from '../../exporters/prometheus/pages.ts';
 import { TextPageEncoder } from '../../exporters/prometheus/text.ts';
-import { sourcesOnVirtualHost } from '../../sources/index.ts';
+import { sourcesOnVirtualHost } from '../../cli/virtual.ts';
 import type { SourceSet } from '../../sources/index.ts';
 import { createVirtualHost } from '../../simulator/virtual-host.ts';
 import type { VirtualHost, VirtualHostOptions } from '../../simulator/virtual-host.ts';
@@ -23,6 +22,7 @@ import { ManualClock } from './manual-clock.ts';
 import { decodeRequest } from './otlp-decode.ts';
 import type { DecodedPoint } from './otlp-decode.ts';
 import { scratchDirectory } from './scratch.ts';
+import { loadInput } from './settings.ts';
 
 export interface VirtualAgentOptions extends Omit<VirtualHostOptions, 'directory' | 'clock' | 'imds'> {
   readonly periodMs: number;
@@ -89,7 +89,7 @@ export class VirtualAgent {
     const stdout = new PassThrough();
     stdout.on('data', (chunk: Buffer) => lines.push(chunk.toString('utf8')));
     const text = JSON.stringify({ period: `${options.periodMs}ms`, source: { imds: { enabled: false } }, ...options.settings });
-    const loaded = loadConfig({ text, flags: {}, env: {} });
+    const loaded = loadInput({ text });
     if (!loaded.ok) throw new Error('the configuration of the test is not valid');
     const io = {
       stdin: new PassThrough(),

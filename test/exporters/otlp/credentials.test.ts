@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HeaderSource, TlsSource } from '../../../exporters/otlp/credentials.ts';
 import { HttpTransport } from '../../../exporters/otlp/http-transport.ts';
-import type { OtlpTls } from '../../../exporters/otlp/options.ts';
+import { otlpSettings } from '../../support/settings.ts';
+import type { SomeOtlpSettings } from '../../support/settings.ts';
 import { systemClock } from '../../../src/host.ts';
+import { Secret } from '../../../src/secret.ts';
 import { silentLogger } from '../../../src/log.ts';
 import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
 import { certificatePath, certificateText } from '../../support/web-configs.ts';
@@ -38,11 +40,21 @@ function replace(path: string, write: (to: string) => void, mtime?: Date): void 
   renameSync(fresh, path);
 }
 
+function tlsSettings(tls: SomeOtlpSettings['tls'] = {}) {
+  return otlpSettings({ endpoint: '', tls }).tls;
+}
+
 describe('HeaderSource', () => {
   it('reads a value from its file, again when it changed, without the line end', async () => {
     const path = join(directory, 'token');
     writeFileSync(path, 'Bearer one\n');
-    const headers = new HeaderSource({ Authorization: { file: path }, 'X-Tenant': 'a' }, silentLogger);
+    const headers = new HeaderSource(
+      [
+        ['Authorization', { file: path }],
+        ['X-Tenant', new Secret('a')],
+      ],
+      silentLogger,
+    );
     expect(await headers.current()).toEqual({ authorization: 'Bearer one', 'x-tenant': 'a' });
     const sameTime = new Date();
     utimesSync(path, sameTime, sameTime);
@@ -56,7 +68,7 @@ describe('HeaderSource', () => {
     writeFileSync(path, 'one', { mode: 0o644 });
     const warnings: unknown[] = [];
     const logger = { ...silentLogger, warn: (fields: unknown) => void warnings.push(fields) };
-    const headers = new HeaderSource({ authorization: { file: path } }, logger);
+    const headers = new HeaderSource([['authorization', { file: path }]], logger);
     await headers.current();
     await headers.current();
     expect(warnings).toEqual([{ file: path }]);
@@ -65,7 +77,7 @@ describe('HeaderSource', () => {
   it('keeps the last value while the file is away', async () => {
     const path = join(directory, 'token');
     writeFileSync(path, 'one');
-    const headers = new HeaderSource({ authorization: { file: path } }, silentLogger);
+    const headers = new HeaderSource([['authorization', { file: path }]], silentLogger);
     await headers.current();
     rmSync(path);
     expect(await headers.current()).toEqual({ authorization: 'one' });
@@ -74,7 +86,7 @@ describe('HeaderSource', () => {
   });
 
   it('rejects while there has never been a value', async () => {
-    const headers = new HeaderSource({ authorization: { file: join(directory, 'none') } }, silentLogger);
+    const headers = new HeaderSource([['authorization', { file: join(directory, 'none') }]], silentLogger);
     await expect(headers.current()).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });
@@ -83,7 +95,7 @@ describe('TlsSource', () => {
   it('is the same object until a file changes', async () => {
     const caFile = join(directory, 'ca.crt');
     copyFileSync(certificatePath('server.crt'), caFile);
-    const tls = new TlsSource({ caFile, serverName: 'localhost' }, silentLogger);
+    const tls = new TlsSource(tlsSettings({ ca_file: caFile, server_name: 'localhost' }), silentLogger);
     const first = await tls.current();
     expect(first).toMatchObject({ minVersion: 'TLSv1.2', servername: 'localhost' });
     expect(await tls.current()).toBe(first);
@@ -104,16 +116,16 @@ describe('a destination with TLS', () => {
     return started;
   }
 
-  async function send(server: MisbehavingOtlpServer, tls: OtlpTls, transport = transportTo(server, tls)): Promise<string> {
+  async function send(server: MisbehavingOtlpServer, tls: SomeOtlpSettings['tls'], transport = transportTo(server, tls)): Promise<string> {
     const verdict = await transport.send(REQUEST, new AbortController().signal);
     return verdict.kind === 'accepted' ? 'accepted' : verdict.error.message;
   }
 
-  function transportTo(server: MisbehavingOtlpServer, tls: OtlpTls): HttpTransport {
+  function transportTo(server: MisbehavingOtlpServer, tls: SomeOtlpSettings['tls']): HttpTransport {
     const transport = new HttpTransport({
       endpoint: server.url,
-      headers: new HeaderSource({}, silentLogger),
-      tls: new TlsSource(tls, silentLogger),
+      headers: new HeaderSource([], silentLogger),
+      tls: new TlsSource(tlsSettings(tls), silentLogger),
       timeoutMs: 5000,
       userAgent: 'neuron-otel/test',
       clock: systemClock,
@@ -124,27 +136,27 @@ describe('a destination with TLS', () => {
 
   it('is trusted only with the right authority', async () => {
     const server = await start();
-    expect(await send(server, { caFile: certificatePath('server.crt') })).toBe('accepted');
+    expect(await send(server, { ca_file: certificatePath('server.crt') })).toBe('accepted');
     expect(await send(server, {})).toBe('no response: DEPTH_ZERO_SELF_SIGNED_CERT');
-    expect(await send(server, { caFile: certificatePath('other-ca.crt') })).toBe('no response: DEPTH_ZERO_SELF_SIGNED_CERT');
-    expect(await send(server, { insecureSkipVerify: true })).toBe('accepted');
+    expect(await send(server, { ca_file: certificatePath('other-ca.crt') })).toBe('no response: DEPTH_ZERO_SELF_SIGNED_CERT');
+    expect(await send(server, { insecure_skip_verify: true })).toBe('accepted');
   });
 
   it('must have the expected name', async () => {
     const server = await start();
     const caFile = certificatePath('server.crt');
-    expect(await send(server, { caFile, serverName: 'localhost' })).toBe('accepted');
-    expect(await send(server, { caFile, serverName: 'elsewhere' })).toBe('no response: ERR_TLS_CERT_ALTNAME_INVALID');
+    expect(await send(server, { ca_file: caFile, server_name: 'localhost' })).toBe('accepted');
+    expect(await send(server, { ca_file: caFile, server_name: 'elsewhere' })).toBe('no response: ERR_TLS_CERT_ALTNAME_INVALID');
   });
 
   it('is shown a client certificate', async () => {
     const server = await start({ clientCa: 'ca.crt' });
     const caFile = certificatePath('server.crt');
-    const client = { caFile, certFile: certificatePath('client.crt'), keyFile: certificatePath('client.key') };
+    const client = { ca_file: caFile, cert_file: certificatePath('client.crt'), key_file: certificatePath('client.key') };
     expect(await send(server, client)).toBe('accepted');
-    const stranger = { caFile, certFile: certificatePath('stranger.crt'), keyFile: certificatePath('stranger.key') };
+    const stranger = { ca_file: caFile, cert_file: certificatePath('stranger.crt'), key_file: certificatePath('stranger.key') };
     expect(await send(server, stranger)).toMatch(/^no response/);
-    expect(await send(server, { caFile })).toMatch(/^no response/);
+    expect(await send(server, { ca_file: caFile })).toMatch(/^no response/);
   });
 
   it('is connected to with the new files once they changed', async () => {
@@ -153,7 +165,7 @@ describe('a destination with TLS', () => {
     const keyFile = join(directory, 'client.key');
     copyFileSync(certificatePath('stranger.crt'), certFile);
     copyFileSync(certificatePath('stranger.key'), keyFile);
-    const tls = { caFile: certificatePath('server.crt'), certFile, keyFile };
+    const tls = { ca_file: certificatePath('server.crt'), cert_file: certFile, key_file: keyFile };
     const transport = transportTo(server, tls);
     expect(await send(server, tls, transport)).toMatch(/^no response/);
     replace(certFile, (to) => copyFileSync(certificatePath('client.crt'), to));

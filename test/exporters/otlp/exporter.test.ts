@@ -6,7 +6,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createOtlpExporter } from '../../../exporters/otlp/index.ts';
 import type { OtlpServices } from '../../../exporters/otlp/index.ts';
 import { otlpJson } from '../../../exporters/otlp/json.ts';
-import type { OtlpOptions } from '../../../exporters/otlp/options.ts';
+import { otlpSettings } from '../../support/settings.ts';
+import type { SomeOtlpSettings } from '../../support/settings.ts';
+import { Secret } from '../../../src/secret.ts';
 import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
 import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
 import { decodePoints } from '../../support/otlp-decode.ts';
@@ -33,12 +35,13 @@ async function startServer(): Promise<MisbehavingOtlpServer> {
   return server;
 }
 
-async function create(endpoint: string, options: Partial<OtlpOptions> = {}, services: OtlpServices = {}) {
+async function create(endpoint: string, settings: Partial<SomeOtlpSettings> = {}, services: OtlpServices = {}) {
   const ledger = new Ledger();
-  const exporter = await createOtlpExporter(
-    { id: 'otlp', endpoint, protocol: 'http/protobuf', compression: 'none', timeoutMs: 2000, temporality: 'cumulative', ...options },
-    { telemetry: ledger, backoff: FAST, ...services },
-  );
+  const exporter = await createOtlpExporter(otlpSettings({ endpoint, timeout: 2000, ...settings }), {
+    telemetry: ledger,
+    backoff: FAST,
+    ...services,
+  });
   open.push(exporter);
   return { exporter, ledger };
 }
@@ -127,7 +130,7 @@ describe('createOtlpExporter', () => {
 
   it('splits a batch, and counts points that no request can hold', async () => {
     const server = await startServer();
-    const { exporter, ledger } = await create(server.url, { batch: { maxPoints: 4, maxBytes: 4096 } });
+    const { exporter, ledger } = await create(server.url, { batch: { max_points: 4, max_bytes: 4096 } });
     const points = [...range(0, 9).map((value) => point(value, { series: 'a' })), point(9, { series: 'x'.repeat(5000) })];
     await exporter.export({ resourceMetrics: [resourceMetrics({}, [gauge('many', points)])] });
     await delivered(ledger, 9);
@@ -211,8 +214,8 @@ describe('createOtlpExporter', () => {
   it('does not let one destination feel that another one is dead', async () => {
     const [dead, alive] = [await startServer(), await startServer()];
     dead.behave = () => ({ kind: 'blackhole' });
-    const first = await create(dead.url, { id: 'otlp/dead' });
-    const second = await create(alive.url, { id: 'otlp/alive' });
+    const first = await create(dead.url, {}, { id: 'otlp/dead' });
+    const second = await create(alive.url, {}, { id: 'otlp/alive' });
     for (let index = 0; index < 50; index += 1) {
       const batch = { resourceMetrics: period(index) };
       await Promise.all([first.exporter.export(batch), second.exporter.export(batch)]);
@@ -254,7 +257,7 @@ describe('createOtlpExporter', () => {
       child: () => logger,
     };
     const queue = { directory: join(directory, 'queue') };
-    const { exporter, ledger } = await create(server.url, { headers: { authorization: canary }, queue }, { logger });
+    const { exporter, ledger } = await create(server.url, { headers: [['authorization', new Secret(canary)]], queue }, { logger });
     await exporter.export({ resourceMetrics: period(1) });
     await vi.waitFor(() => expect(ledger.dropped_).toEqual({ rejected: 2 }));
     expect(lines.join('\n')).toContain('refused a request for good');

@@ -2,7 +2,9 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { HeaderSource, TlsSource } from '../../../exporters/otlp/credentials.ts';
 import { GrpcTransport } from '../../../exporters/otlp/grpc-transport.ts';
-import type { OtlpTls } from '../../../exporters/otlp/options.ts';
+import { Secret } from '../../../src/secret.ts';
+import { otlpSettings } from '../../support/settings.ts';
+import type { SomeOtlpSettings } from '../../support/settings.ts';
 import type { OtlpRequest } from '../../../exporters/otlp/record.ts';
 import type { Verdict } from '../../../exporters/otlp/verdict.ts';
 import { systemClock } from '../../../src/host.ts';
@@ -20,11 +22,11 @@ afterEach(async () => {
   for (const one of open.splice(0).toReversed()) await one[Symbol.asyncDispose]();
 });
 
-function transportTo(server: MisbehavingGrpcServer, timeoutMs = 5000, tls: OtlpTls = {}): GrpcTransport {
+function transportTo(server: MisbehavingGrpcServer, timeoutMs = 5000, tls: NonNullable<SomeOtlpSettings['tls']> = {}): GrpcTransport {
   const transport = new GrpcTransport({
     endpoint: server.url,
-    headers: new HeaderSource({ 'X-Tenant': 'a' }, silentLogger),
-    tls: new TlsSource(tls, silentLogger),
+    headers: new HeaderSource([['X-Tenant', new Secret('a')]], silentLogger),
+    tls: new TlsSource(otlpSettings({ endpoint: '', tls }).tls, silentLogger),
     timeoutMs,
     userAgent: 'neuron-otel/test',
     clock: systemClock,
@@ -218,7 +220,7 @@ describe('GrpcTransport', () => {
   it('speaks TLS to https endpoints', async () => {
     const tls = { cert: certificateText('server.crt'), key: certificateText('server.key') };
     const server = await MisbehavingGrpcServer.start(tls);
-    expect(summary(await transportTo(server, 5000, { caFile: certificatePath('server.crt') }).send(request(), NEVER))).toEqual(accepted);
+    expect(summary(await transportTo(server, 5000, { ca_file: certificatePath('server.crt') }).send(request(), NEVER))).toEqual(accepted);
     expect(summary(await transportTo(await MisbehavingGrpcServer.start(tls)).send(request(), NEVER))).toEqual({
       retry: 'no response: DEPTH_ZERO_SELF_SIGNED_CERT',
       afterMs: undefined,

@@ -1,6 +1,8 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HeaderSource, TlsSource } from '../../../exporters/otlp/credentials.ts';
+import { OTLP_DEFAULTS } from '../../../exporters/otlp/settings.ts';
+import { Secret } from '../../../src/secret.ts';
 import { HttpTransport } from '../../../exporters/otlp/http-transport.ts';
 import { ProtobufWriter } from '../../../exporters/wire/protobuf-writer.ts';
 import type { OtlpRequest } from '../../../exporters/otlp/record.ts';
@@ -25,8 +27,8 @@ async function transportTo(behaviour: Behaviour, timeoutMs = 5000) {
   server.behave = () => behaviour;
   const transport = new HttpTransport({
     endpoint: server.url,
-    headers: new HeaderSource({ 'X-Tenant': 'a' }, silentLogger),
-    tls: new TlsSource({}, silentLogger),
+    headers: new HeaderSource([['X-Tenant', new Secret('a')]], silentLogger),
+    tls: new TlsSource(OTLP_DEFAULTS.tls, silentLogger),
     timeoutMs,
     userAgent: 'neuron-otel/test',
     clock: systemClock,

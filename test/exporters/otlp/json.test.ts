@@ -34,14 +34,14 @@ describe('JsonEncoder', () => {
   it('splits by points, and repeats resource, scope and description', () => {
     const points = [1, 2, 3].map((value) => point(value, { core: value }));
     const batch = (some: typeof points) => [resourceMetrics({ host: 'a' }, [gauge('neuron.core.utilization', some)])];
-    const { requests } = new JsonEncoder().encode(batch(points), { ...UNLIMITED, maxPoints: 2 });
+    const { requests } = new JsonEncoder().encode(batch(points), { ...UNLIMITED, max_points: 2 });
     expect(requests.map(({ body }) => body)).toEqual([otlpJson(batch(points.slice(0, 2))), otlpJson(batch(points.slice(2)))]);
   });
 
   it('writes a request that is too large again in halves, until each fits', () => {
     const points = Array.from({ length: 100 }, (_, core) => point(core, { core }));
     const batch = [resourceMetrics({ host: 'a' }, [gauge('neuron.core.utilization', points)])];
-    const { requests } = new JsonEncoder().encode(batch, { ...UNLIMITED, maxBytes: 4096 });
+    const { requests } = new JsonEncoder().encode(batch, { ...UNLIMITED, max_bytes: 4096 });
     expect(Math.max(...requests.map(({ body }) => body.length))).toBeLessThanOrEqual(4096);
     expect(requests.reduce((sum, one) => sum + one.points, 0)).toBe(100);
   });

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { QUEUE_DEFAULTS } from '../../../exporters/otlp/options.ts';
-import type { OtlpQueueOptions } from '../../../exporters/otlp/options.ts';
+import { OTLP_DEFAULTS } from '../../../exporters/otlp/settings.ts';
+import type { OtlpSettings } from '../../../exporters/otlp/settings.ts';
 import { RequestQueue } from '../../../exporters/otlp/queue.ts';
 import { systemClock } from '../../../src/host.ts';
 import type { Clock } from '../../../src/host.ts';
@@ -31,12 +31,12 @@ interface Subject {
   added: number;
 }
 
-function create(limits: Partial<OtlpQueueOptions> = {}, clock: Clock = systemClock): Subject {
+function create(limits: Partial<OtlpSettings['queue']> = {}, clock: Clock = systemClock): Subject {
   const ledger = new Ledger();
   const files = new FaultyFiles();
   const subject = { ledger, files, added: 0 };
   const queue = new RequestQueue({
-    limits: { ...QUEUE_DEFAULTS, ...limits },
+    limits: { ...OTLP_DEFAULTS.queue, ...limits },
     clock,
     telemetry: ledger,
     files,
@@ -79,13 +79,18 @@ describe('RequestQueue in memory', () => {
     const subject = create();
     for (const points of [1, 2, 3]) add(subject, points);
     expect(await subject.queue.next()).toBe(await subject.queue.next());
-    expect(subject.queue.state).toMatchObject({ points: 6, requests: 3, isDurable: false, capacityBytes: QUEUE_DEFAULTS.maxMemoryBytes });
+    expect(subject.queue.state).toMatchObject({
+      points: 6,
+      requests: 3,
+      isDurable: false,
+      capacityBytes: OTLP_DEFAULTS.queue.max_memory_bytes,
+    });
     expect(await takeAll(subject)).toEqual([1, 2, 3]);
     expect(subject.queue.state).toMatchObject({ points: 0, requests: 0, bytes: 0, oldestAgeMs: 0 });
   });
 
   it('drops the oldest when it is full, but never the one being sent nor the newest', async () => {
-    const subject = create({ maxMemoryBytes: 4 * KIB });
+    const subject = create({ max_memory_bytes: 4 * KIB });
     add(subject, 1, KIB);
     await subject.queue.next();
     for (const points of [2, 3, 4, 5, 6]) add(subject, points, KIB);
@@ -98,7 +103,7 @@ describe('RequestQueue in memory', () => {
 
   it('drops what is too old, by a clock that does not jump', async () => {
     const clock = new ManualClock();
-    const subject = create({ maxAgeMs: 60_000 }, clock);
+    const subject = create({ max_age: 60_000 }, clock);
     add(subject, 1);
     await clock.advance(50_000);
     add(subject, 2);
@@ -130,7 +135,7 @@ describe('RequestQueue on disk', () => {
     add(second, 5);
     await durable(second);
     expect(second.ledger.recoveredPoints).toBe(9);
-    expect(second.queue.state).toMatchObject({ points: 14, requests: 4, capacityBytes: QUEUE_DEFAULTS.maxBytes });
+    expect(second.queue.state).toMatchObject({ points: 14, requests: 4, capacityBytes: OTLP_DEFAULTS.queue.max_bytes });
     expect(await takeAll(second)).toEqual([2, 3, 4, 5]);
     expect(second.ledger.missing(0)).toBe(0);
     await second.queue.close();
@@ -154,7 +159,7 @@ describe('RequestQueue on disk', () => {
   });
 
   it('drops the oldest at its cap on disk, counts it, and goes on with the one being sent', async () => {
-    const subject = create({ directory, maxBytes: 400 * KIB, maxMemoryBytes: 64 * KIB });
+    const subject = create({ directory, max_bytes: 400 * KIB, max_memory_bytes: 64 * KIB });
     await durable(subject);
     add(subject, 1, 40 * KIB);
     const sending = await subject.queue.next();
@@ -192,7 +197,7 @@ describe('RequestQueue on disk', () => {
   });
 
   it('holds a bound in memory while the disk fails, and counts what gives way', async () => {
-    const subject = create({ directory, maxMemoryBytes: 4 * KIB });
+    const subject = create({ directory, max_memory_bytes: 4 * KIB });
     await durable(subject);
     subject.files.fail('ENOSPC', 'write');
     for (let points = 1; points <= 10; points += 1) {
@@ -214,7 +219,7 @@ describe('RequestQueue on disk', () => {
     const ledger = new Ledger();
     const files = new FaultyFiles();
     files.fail(code, ...operations);
-    const queue = new RequestQueue({ limits: { ...QUEUE_DEFAULTS, directory }, clock, telemetry: ledger, files, onAdded: () => {} });
+    const queue = new RequestQueue({ limits: { ...OTLP_DEFAULTS.queue, directory }, clock, telemetry: ledger, files, onAdded: () => {} });
     const subject: Subject = { queue, ledger, files, added: 0 };
     add(subject, 1);
     expect(await takeOne(subject)).toBe(1);
@@ -251,7 +256,7 @@ describe('RequestQueue on disk', () => {
     await durable(owner);
     const clock = new SteppingClock();
     const ledger = new Ledger();
-    const queue = new RequestQueue({ limits: { ...QUEUE_DEFAULTS, directory }, clock, telemetry: ledger, onAdded: () => {} });
+    const queue = new RequestQueue({ limits: { ...OTLP_DEFAULTS.queue, directory }, clock, telemetry: ledger, onAdded: () => {} });
     const second: Subject = { queue, ledger, files: new FaultyFiles(), added: 0 };
     add(second, 2);
     await troubled(second);
@@ -277,7 +282,7 @@ describe('RequestQueue on disk', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         rmSync(directory, { recursive: true, force: true });
-        const limits = { directory, maxBytes: 600 * KIB, maxMemoryBytes: 128 * KIB };
+        const limits = { directory, max_bytes: 600 * KIB, max_memory_bytes: 128 * KIB };
         let subject = create(limits);
         let name = 0;
         let last = 0;

@@ -5,18 +5,19 @@ import type { ExportResult } from '@opentelemetry/core';
 import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import { otlpJson } from '../../../exporters/otlp/json.ts';
-import type { OtlpOptions } from '../../../exporters/otlp/options.ts';
 import { ProtobufEncoder } from '../../../exporters/otlp/protobuf.ts';
 import { UNLIMITED } from '../../../exporters/otlp/requests.ts';
 import { adaptPushMetricExporter, createSdkExporter } from '../../../exporters/otlp/sdk.ts';
 import { systemClock } from '../../../src/host.ts';
 import { silentLogger } from '../../../src/log.ts';
+import { Secret } from '../../../src/secret.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { T0_MS, TEST_METRICS, cycle, testStore } from '../../support/metrics.ts';
 import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
 import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
 import { decodeRequest } from '../../support/otlp-decode.ts';
 import { scratchDirectory } from '../../support/scratch.ts';
+import { otlpSettings } from '../../support/settings.ts';
 import { everyKind, gauge, point, resourceMetrics } from './batches.ts';
 
 class FakeSdkExporter implements PushMetricExporter {
@@ -103,15 +104,8 @@ describe('adaptPushMetricExporter', () => {
 });
 
 describe('createSdkExporter', () => {
-  const options: OtlpOptions = {
-    id: 'otlp',
-    endpoint: '',
-    protocol: 'http/protobuf',
-    compression: 'none',
-    timeoutMs: 5000,
-    temporality: 'cumulative',
-  };
-  const services = { clock: systemClock, logger: silentLogger };
+  const options = otlpSettings({ endpoint: '', timeout: 5000 });
+  const services = { id: 'otlp', clock: systemClock, logger: silentLogger };
 
   it.each(['none', 'gzip'] as const)(
     'delivers the points of the native exporter over http/protobuf, compression %s',
@@ -150,7 +144,10 @@ describe('createSdkExporter', () => {
     const file = join(folder.path, 'token');
     writeFileSync(file, 'from-a-file\n');
     await using server = await MisbehavingOtlpServer.start();
-    const headers = { 'x-plain': 'plain', authorization: { file } };
+    const headers = [
+      ['x-plain', new Secret('plain')],
+      ['authorization', { file }],
+    ] as const;
     await using exporter = await createSdkExporter({ ...options, endpoint: server.url, headers }, services);
     await exporter.export({ resourceMetrics: everyKind().slice(0, 1) });
     expect(server.accepted[0]?.headers).toMatchObject({ 'x-plain': 'plain', authorization: 'from-a-file' });

@@ -1,7 +1,7 @@
 import { gunzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { BACKOFF_DEFAULTS, Backoff } from '../../../exporters/otlp/backoff.ts';
-import { QUEUE_DEFAULTS } from '../../../exporters/otlp/options.ts';
+import { OTLP_DEFAULTS } from '../../../exporters/otlp/settings.ts';
 import { RequestQueue } from '../../../exporters/otlp/queue.ts';
 import type { OtlpRequest } from '../../../exporters/otlp/record.ts';
 import { Sender } from '../../../exporters/otlp/sender.ts';
@@ -44,7 +44,7 @@ function create(random = () => 1) {
   const ledger = new Ledger();
   const transport = new FakeTransport(clock);
   const holder: { sender?: Sender } = {};
-  const queue = new RequestQueue({ limits: QUEUE_DEFAULTS, clock, telemetry: ledger, onAdded: () => holder.sender?.added() });
+  const queue = new RequestQueue({ limits: OTLP_DEFAULTS.queue, clock, telemetry: ledger, onAdded: () => holder.sender?.added() });
   const sender = new Sender({
     queue,
     transport,

@@ -24,7 +24,7 @@ describe('the endpoint', () => {
   });
 
   it('listens where told, on the path told', async () => {
-    await using endpoint = await startEndpoint({ listen: ['127.0.0.1:0', '[::1]:0'], telemetryPath: '/neuron' });
+    await using endpoint = await startEndpoint({ listen: ['127.0.0.1:0', '[::1]:0'], telemetry_path: '/neuron' });
     expect(endpoint.exporter.addresses.map(({ host }) => host)).toEqual(['127.0.0.1', '::1']);
     expect((await endpoint.get('/neuron')).status).toBe(200);
     expect((await endpoint.get('/metrics')).status).toBe(404);
@@ -176,7 +176,7 @@ describe('?collect[]= and ?exclude[]=', () => {
 describe('limits', () => {
   it('refuse more scrapes at once than allowed', async () => {
     const gate = Promise.withResolvers<readonly ResourceMetrics[]>();
-    await using endpoint = await startEndpoint({ maxRequests: 2 }, { collect: () => gate.promise });
+    await using endpoint = await startEndpoint({ max_requests: 2 }, { collect: () => gate.promise });
     const waiting = [endpoint.get('/metrics'), endpoint.get('/metrics')];
     await expect.poll(async () => (await endpoint.get('/metrics')).status).toBe(503);
     gate.resolve([]);

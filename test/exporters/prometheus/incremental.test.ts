@@ -19,9 +19,9 @@ const ENCODERS: readonly (readonly [format: string, newEncoder: () => PageEncode
 
 const OPTIONS: readonly (readonly [name: string, options: ExpositionOptions])[] = [
   ['default names', {}],
-  ['names with two types', { strategy: 'NoTranslation', targetInfo: false }],
-  ['scopes as labels', { strategy: 'UnderscoreEscapingWithoutSuffixes', scopeLabels: true, resourceLabels: ['host.*'] }],
-  ['processes that cannot be told apart', { identityLabels: false }],
+  ['names with two types', { translation_strategy: 'NoTranslation', target_info: false }],
+  ['scopes as labels', { translation_strategy: 'UnderscoreEscapingWithoutSuffixes', scope_labels: true, resource_labels: ['host.*'] }],
+  ['processes that cannot be told apart', { identity_labels: false }],
   ['both namings', { naming: 'both' }],
 ];
 

@@ -158,7 +158,7 @@ describe('processes with one tag', () => {
   it('stay apart when the pid is asked for', async () => {
     const replay = new Replay();
     await replay.feed({ neuron_runtime_data: [runtime(10, 100, 80, 1000), runtime(20, 50, 20, 500)], system_data: null });
-    const page = prometheusText(replay.store.collect({ legacy: true }), { ...LEGACY, legacy: { processLabel: true } });
+    const page = prometheusText(replay.store.collect({ legacy: true }), { ...LEGACY, legacy: { process_label: true } });
     const pids = parsePage(page).filter(({ name }) => name === 'execution_status_total');
     expect(pids.map(({ labels, value }) => [labels['pid'], value])).toEqual([
       ['10', '100.0'],
@@ -209,7 +209,7 @@ it('shows instance metadata that came late', async () => {
 it('shows pods when asked to', async () => {
   const replay = new Replay();
   for (const document of fixtureDocuments('k8s')) await replay.feed(document);
-  const page = prometheusText(replay.store.collect({ legacy: true }), { ...LEGACY, legacy: { podLabels: true } });
+  const page = prometheusText(replay.store.collect({ legacy: true }), { ...LEGACY, legacy: { pod_labels: true } });
   const labels = parsePage(page).find(({ name }) => name === 'neuroncore_utilization_ratio')?.labels;
   expect(Object.keys(labels ?? {})).toEqual(Object.keys(labels ?? {}).toSorted());
   expect(labels).toHaveProperty('pod_name');

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { escapeName } from '../../../exporters/prometheus/escaping.ts';
-import { TRANSLATION_STRATEGIES, prometheusLabelName, prometheusName, unitWord } from '../../../exporters/prometheus/naming.ts';
+import { prometheusLabelName, prometheusName, unitWord } from '../../../exporters/prometheus/naming.ts';
+import { TRANSLATION_STRATEGIES } from '../../../exporters/prometheus/settings.ts';
 import type { MetricIdentity } from '../../../exporters/prometheus/naming.ts';
 
 type Row = readonly [name: string, unit: string, instrument: MetricIdentity['instrument'], ...names: readonly string[]];

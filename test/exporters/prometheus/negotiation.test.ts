@@ -83,7 +83,9 @@ describe('names beyond the legacy alphabet', () => {
   const page = async (accept: string): Promise<string> => {
     const store = testStore();
     store.apply(cycle(1), (recorder) => recorder.set(TEST_METRICS.memory, 1, { core: 0 }));
-    await using endpoint = await startEndpoint({ strategy: 'NoUTF8EscapingWithSuffixes', targetInfo: false }, {}, () => store.collect());
+    await using endpoint = await startEndpoint({ translation_strategy: 'NoUTF8EscapingWithSuffixes', target_info: false }, {}, () =>
+      store.collect(),
+    );
     return (await endpoint.get('/metrics', { headers: { accept } })).text;
   };
 

@@ -10,10 +10,10 @@ const FIXTURES = ['inf1', 'inf2', 'k8s', 'trn1-32-runtimes', 'trn1-errors', 'trn
 const IDENTITY = /^(process\.pid|neuron\.runtime\.tag|k8s\.(pod|namespace|container)\.name|container\.id)$/;
 
 /** The serializer of the OpenTelemetry SDK knows one resource at a time and no exponential histograms. */
-function stockPage(collection: readonly ResourceMetrics[], { scopeLabels }: { readonly scopeLabels: boolean }): string {
+function stockPage(collection: readonly ResourceMetrics[], { scope_labels }: { readonly scope_labels: boolean }): string {
   const pages = collection.map((resourceMetrics, index) => {
     const identity = index === 0 ? /^$/ : IDENTITY;
-    return new PrometheusSerializer('', false, identity, index > 0, !scopeLabels).serialize(withoutHistograms(resourceMetrics));
+    return new PrometheusSerializer('', false, identity, index > 0, !scope_labels).serialize(withoutHistograms(resourceMetrics));
   });
   // It puts `_total` on every counter, whatever the strategy.
   const counters = new Set(pages.flatMap((page) => [...familyTypes(page)].flatMap(([name, type]) => (type === 'counter' ? [name] : []))));
@@ -34,17 +34,17 @@ function numbers(page: string): ReadonlyMap<string, number> {
 }
 
 describe.each(FIXTURES)('gauges and sums of %s', (name) => {
-  it.each([false, true])('are what the SDK says they are, scope labels %s', async (scopeLabels) => {
+  it.each([false, true])('are what the SDK says they are, scope labels %s', async (scope_labels) => {
     const { store } = await replayFixture(name);
     const collection = store.collect();
     const ours = prometheusText(
       collection.map((resourceMetrics) => withoutHistograms(resourceMetrics)),
       {
-        strategy: 'UnderscoreEscapingWithoutSuffixes',
-        scopeLabels,
+        translation_strategy: 'UnderscoreEscapingWithoutSuffixes',
+        scope_labels,
       },
     );
-    const stock = numbers(stockPage(collection, { scopeLabels }));
+    const stock = numbers(stockPage(collection, { scope_labels }));
     expect(stock.size).toBeGreaterThan(10);
     expect(numbers(ours)).toEqual(stock);
   });

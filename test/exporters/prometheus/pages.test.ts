@@ -20,7 +20,7 @@ function pagesOf(collect?: () => Promise<readonly ResourceMetrics[]>) {
     collect: collect ?? (() => Promise.resolve(store.collect())),
     generation: () => store.sequence,
     clock,
-    newExposition: (escaping) => newExposition(escaping, { targetInfo: false }),
+    newExposition: (escaping) => newExposition(escaping, { target_info: false }),
     newEncoder: (format) => {
       encoders.push(format);
       return new TextPageEncoder('text');

@@ -49,7 +49,7 @@ describe('protobuf pages', () => {
   it('say type, help, unit and creation time', () => {
     const store = testStore();
     store.apply(cycle(1), (recorder) => recorder.add(TEST_METRICS.executions, 5, { outcome: 'completed' }));
-    const exposition = newExposition('underscores', { targetInfo: false });
+    const exposition = newExposition('underscores', { target_info: false });
     exposition.update(store.collect());
     const [family] = readDelimited(Buffer.from(new ProtobufPageEncoder().encode(exposition)));
     expect(family === undefined ? undefined : [textAt(family, 1), textAt(family, 2), numberAt(family, 3)]).toEqual([
@@ -64,7 +64,7 @@ describe('protobuf pages', () => {
   it.each(hostileValues())('carry %s', (_name, value) => {
     const store = testStore();
     store.apply(cycle(1), (recorder) => recorder.add(TEST_METRICS.executions, 1, { outcome: value }));
-    const exposition = newExposition('underscores', { targetInfo: false });
+    const exposition = newExposition('underscores', { target_info: false });
     exposition.update(store.collect());
     const [family] = readDelimited(Buffer.from(new ProtobufPageEncoder().encode(exposition)));
     expect(messagesAt(family ?? new Map(), 4).map((metric) => labelsOf(metric))).toEqual([
@@ -73,7 +73,7 @@ describe('protobuf pages', () => {
   });
 
   it('hold both kinds of buckets of a histogram', () => {
-    const exposition = newExposition('underscores', { targetInfo: false });
+    const exposition = newExposition('underscores', { target_info: false });
     exposition.update(histogramCollection(histogramOf(VALUES, { scale: 2, bounds: BOUNDS })));
     const [family] = readDelimited(Buffer.from(new ProtobufPageEncoder().encode(exposition)));
     const [metric] = messagesAt(family ?? new Map(), 4);
@@ -97,7 +97,7 @@ describe('protobuf pages', () => {
 describe('text pages of histograms', () => {
   it('hold cumulative classic buckets', () => {
     const collection = histogramCollection(histogramOf(VALUES, { scale: 2, bounds: BOUNDS }));
-    const exposition = newExposition('underscores', { targetInfo: false });
+    const exposition = newExposition('underscores', { target_info: false });
     exposition.update(collection);
     expect(new TextPageEncoder('openmetrics').encode(exposition).toString()).toBe(
       [
@@ -119,7 +119,7 @@ describe('text pages of histograms', () => {
   });
 
   it('follow when the bounds change', () => {
-    const exposition = newExposition('underscores', { targetInfo: false });
+    const exposition = newExposition('underscores', { target_info: false });
     const encoder = new TextPageEncoder('text');
     const collection = histogramCollection(histogramOf(VALUES, { scale: 2, bounds: BOUNDS }));
     exposition.update(collection);

@@ -34,7 +34,7 @@ describe('text 0.0.4', () => {
   });
 
   it('shows scope and selected resource attributes when asked to', () => {
-    const page = prometheusText(storeWithEverything().collect(), { scopeLabels: true, resourceLabels: ['host.*'], targetInfo: false });
+    const page = prometheusText(storeWithEverything().collect(), { scope_labels: true, resource_labels: ['host.*'], target_info: false });
     expect(page).toContain(
       'test_memory_usage_bytes{core="0",host_id="i-0abc",host_type="trn2.48xlarge",otel_scope_name="neuroncore_counters",otel_scope_version="0"} 4096\n',
     );
@@ -42,7 +42,7 @@ describe('text 0.0.4', () => {
   });
 
   it('leaves identity out when told to, and does not show two series under one name', () => {
-    const exposition = newExposition('underscores', { identityLabels: false });
+    const exposition = newExposition('underscores', { identity_labels: false });
     exposition.update(storeWithEverything().collect());
     expect(exposition.conflicts).toEqual([
       'test_utilization_ratio: two points have the same labels',
@@ -51,7 +51,7 @@ describe('text 0.0.4', () => {
   });
 
   it('quotes names that only newer scrapers take', () => {
-    const exposition = newExposition('allow-utf-8', { strategy: 'NoTranslation' });
+    const exposition = newExposition('allow-utf-8', { translation_strategy: 'NoTranslation' });
     exposition.update(storeWithEverything().collect());
     expectGolden('prometheus/utf8-names.prom', new TextPageEncoder('text').encode(exposition).toString());
   });
@@ -137,7 +137,7 @@ describe('a page made from the page before', () => {
 
   it('shows a metric under the process that has it, when one stops having it and its neighbour begins', () => {
     const store = testStore();
-    const exposition = newExposition('underscores', { targetInfo: false });
+    const exposition = newExposition('underscores', { target_info: false });
     const pageOf = (second: number, withCore: string): string => {
       for (const key of ['1', '2']) {
         store.apply(cycle(second, runtime(key, { 'process.pid': Number(key) })), (recorder) => {
@@ -173,7 +173,7 @@ describe('a page made from the page before', () => {
 
 describe('hostile names on a page with both namings', () => {
   it.each(hostileValues())('%s come back as they went in: tag, model, pod, instance', (_name, value) => {
-    const page = prometheusText(hostileStore(value).collect({ legacy: true }), { naming: 'both', legacy: { podLabels: true } });
+    const page = prometheusText(hostileStore(value).collect({ legacy: true }), { naming: 'both', legacy: { pod_labels: true } });
     const samples = parsePage(page);
     const kept = value.slice(0, 1024).toWellFormed();
     const labelsOf = (name: string) => samples.find((sample) => sample.name === name)?.labels;

@@ -59,7 +59,7 @@ export async function expectChurnInEveryOutput(lives: number): Promise<void> {
     settings,
     warmUpMs: 1_000,
     churn: CHURN,
-    pages: { otel: { resourceLabels: ['process.creation.time'] }, legacy: { naming: 'legacy' } },
+    pages: { otel: { resource_labels: ['process.creation.time'] }, legacy: { naming: 'legacy' } },
   });
   const [ledger, legacy, reuse] = [new TruthLedger(agent.truth, PERIOD_MS), new LegacyLedger(), new Reuse()];
   const seen = { once: new Set<ProcessTruth>(), twice: new Set<ProcessTruth>() };

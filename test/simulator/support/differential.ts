@@ -17,7 +17,7 @@ const END_MS = 315_000;
 /** More of the same would not help whoever reads it. */
 const MAX_PROBLEMS = 20;
 
-const PAGES = { otel: { resourceLabels: ['process.creation.time'] }, legacy: { naming: 'legacy' } } as const;
+const PAGES = { otel: { resource_labels: ['process.creation.time'] }, legacy: { naming: 'legacy' } } as const;
 
 export interface DifferentialOptions {
   readonly instanceType: VirtualInstanceType;

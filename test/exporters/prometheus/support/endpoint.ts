@@ -5,7 +5,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { ScrapeOutcome } from '../../../../exporters/prometheus/handler.ts';
 import { createPrometheusExporter } from '../../../../exporters/prometheus/index.ts';
-import type { PrometheusExporter, PrometheusOptions, PrometheusServices } from '../../../../exporters/prometheus/index.ts';
+import type { PrometheusExporter, PrometheusServices } from '../../../../exporters/prometheus/index.ts';
+import { PROMETHEUS_DEFAULTS } from '../../../../exporters/prometheus/settings.ts';
+import type { PrometheusSettings } from '../../../../exporters/prometheus/settings.ts';
 import { silentLogger } from '../../../../src/log.ts';
 import { TEST_METRICS, cycle, testStore } from '../../../support/metrics.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
@@ -37,7 +39,7 @@ export interface Answer {
 }
 
 export async function startEndpoint(
-  options: PrometheusOptions = {},
+  settings: Partial<PrometheusSettings> = {},
   services: Partial<PrometheusServices> = {},
   collection: () => readonly ResourceMetrics[] = sampleCollection(),
 ): Promise<Endpoint> {
@@ -45,7 +47,7 @@ export async function startEndpoint(
   const outcomes: ScrapeOutcome[] = [];
   const state: Endpoint['state'] = { generation: 1, collections: 0, isReady: true, fail: undefined };
   const exporter = createPrometheusExporter(
-    { listen: ['127.0.0.1:0'], ...options },
+    { ...PROMETHEUS_DEFAULTS, listen: ['127.0.0.1:0'], ...settings },
     {
       collect: async () => {
         state.collections += 1;

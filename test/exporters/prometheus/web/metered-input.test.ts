@@ -39,7 +39,7 @@ function say(port: number, text: string, enough: number, tls = false): Promise<C
 async function endpointWithTls(folder: string): Promise<Endpoint> {
   const file = join(folder, 'web.yml');
   writeFileSync(file, `tls_server_config:\n  cert_file: ${certificatePath('server.crt')}\n  key_file: ${certificatePath('server.key')}\n`);
-  return startEndpoint({ webConfigFile: file });
+  return startEndpoint({ web_config_file: file });
 }
 
 describe.each(['plain', 'TLS'])('requests in one breath, %s,', (kind) => {

@@ -29,7 +29,7 @@ async function start(yaml: string, log: Logger = silentLogger): Promise<Endpoint
   files += 1;
   const file = join(folder, `web-${files}.yml`);
   writeFileSync(file, yaml);
-  const endpoint = await startEndpoint({ webConfigFile: file }, { log });
+  const endpoint = await startEndpoint({ web_config_file: file }, { log });
   return Object.assign(endpoint, { file, change: (changed: string) => writeFileSync(file, changed) });
 }
 
@@ -129,7 +129,7 @@ describe('TLS', () => {
 
   it('does not start with a bad file', async () => {
     await expect(start(tlsYaml('min_version: TLS2'))).rejects.toMatchObject({ code: 'config_invalid' });
-    await expect(startEndpoint({ webConfigFile: join(folder, 'nowhere.yml') })).rejects.toMatchObject({ code: 'config_invalid' });
+    await expect(startEndpoint({ web_config_file: join(folder, 'nowhere.yml') })).rejects.toMatchObject({ code: 'config_invalid' });
   });
 
   it('serves nobody while its file is bad, and everybody when it is good again', async () => {
@@ -221,7 +221,7 @@ async function warned(yaml: string, listen: string): Promise<boolean> {
   const file = join(folder, 'warned.yml');
   writeFileSync(file, yaml);
   await using endpoint = await startEndpoint(
-    { webConfigFile: file, listen: [listen] },
+    { web_config_file: file, listen: [listen] },
     { log: { ...silentLogger, warn: (fields) => warnings.push(fields) } },
   );
   expect(endpoint.port).toBeGreaterThan(0);
