@@ -172,7 +172,7 @@ export class Collection {
     if (result.overLimit > 0) telemetry.pointsDropped(reading.group, result.overLimit);
     const total = totals.get(reading.group) ?? { points: 0 };
     total.points += result.points;
-    if (reading.periodSeconds !== undefined) total.periodSeconds = reading.periodSeconds;
+    if (reading.periodSeconds !== undefined && reading.periodSeconds >= 0) total.periodSeconds = reading.periodSeconds;
     totals.set(reading.group, total);
   }
 

@@ -120,21 +120,21 @@ export class GroupSeries implements Cycle {
 
   set<A extends AttributeSchema>(metric: MetricDefinition<A>, value: number, attributes: AttributesOf<A>): void {
     const scaled = inUnit(metric, value);
-    const series = this.#accepting(metric, scaled, false);
+    const series = this.#accepting(metric, scaled);
     const point = series && this.#point(series, attributes);
     if (point instanceof NumberPoint) point.value = scaled;
   }
 
   add<A extends AttributeSchema>(metric: MetricDefinition<A>, tally: number, attributes: AttributesOf<A>): void {
     const scaled = inUnit(metric, tally);
-    const series = this.#accepting(metric, scaled, true);
+    const series = this.#accepting(metric, scaled);
     const point = series && this.#point(series, attributes);
     if (point instanceof NumberPoint) point.value += scaled;
   }
 
   total<A extends AttributeSchema>(metric: MetricDefinition<A>, total: number, attributes: AttributesOf<A>, startTimeMs?: number): void {
     const scaled = inUnit(metric, total);
-    const series = this.#accepting(metric, scaled, true);
+    const series = this.#accepting(metric, scaled);
     const point = series && this.#point(series, attributes, scaled, startTimeMs);
     if (point instanceof NumberPoint) point.value = scaled;
   }
@@ -163,11 +163,12 @@ export class GroupSeries implements Cycle {
   }
 
   /** The series of the metric when it may have this value. */
-  #accepting(metric: MetricDefinition, value: number, counts: boolean): MetricSeries | undefined {
+  #accepting(metric: MetricDefinition, value: number): MetricSeries | undefined {
     const series = this.#metricSeries(metric);
     if (!series.isEnabled) return undefined;
     if (!Number.isFinite(value)) return this.#refuse(metric, 'is not finite');
-    if (counts && value < 0) return this.#refuse(metric, 'is negative');
+    // Every row is a count, a size, a share, a time or a rate.
+    if (value < 0) return this.#refuse(metric, 'is negative');
     if (metric.valueType === 'int' && !Number.isSafeInteger(value)) return this.#refuse(metric, 'is not a safe integer');
     return series;
   }

@@ -8,7 +8,7 @@ import type { SourceFailure } from './source.ts';
 /**
  * Takes the points of one reading. Values are in the source's unit: the row's scale is applied here.
  * Attributes are read at once and not kept: one object may serve many points.
- * A value that is not finite, or not an integer where the row says int, or negative where it counts, is refused and counted.
+ * A value that is not finite, or negative, or not an integer where the row says int, is refused and counted.
  */
 export interface Recorder {
   /** False when the configuration leaves the row out: points of it would be refused silently, so making them can be spared. */

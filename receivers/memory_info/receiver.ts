@@ -25,5 +25,5 @@ function receive(reading: GroupReading<'memory_info'>, recorder: Recorder): void
 }
 
 function difference(total: number | undefined, used: number | undefined): number | undefined {
-  return total === undefined || used === undefined || used > total ? undefined : total - used;
+  return total === undefined || used === undefined || used < 0 || used > total ? undefined : total - used;
 }

@@ -106,7 +106,7 @@ function* partsOf(location: 'host' | 'device', total: number | undefined, kinds:
 function coreOf(subgraph: SubgraphMemory, context: ReceiverContext): number | undefined {
   const coresPerDevice = context.facts.neuron_hardware_info?.neuroncore_per_device_count;
   const { neuron_device_index: device, neuroncore_index: core } = subgraph;
-  if (coresPerDevice === undefined || device === undefined || core === undefined) return undefined;
+  if (coresPerDevice === undefined || coresPerDevice < 1 || device === undefined || core === undefined) return undefined;
   return device * coresPerDevice + core;
 }
 

@@ -9,7 +9,7 @@ export const receiver: Receiver<'neuron_hardware_info'> = { group: 'neuron_hardw
 const MAX_DEVICES = 256;
 
 function receive(reading: GroupReading<'neuron_hardware_info'>, recorder: Recorder): void {
-  const info = reading.data;
+  const info = plausible(reading.data, recorder);
   const { neuron_device_count: devices, neuroncore_per_device_count: coresPerDevice, neuron_device_memory_size: memoryBytes } = info;
   if (Object.keys(info).length === 0) return;
   if (devices !== undefined && devices > MAX_DEVICES) {
@@ -29,6 +29,15 @@ function receive(reading: GroupReading<'neuron_hardware_info'>, recorder: Record
   if (devices !== undefined && memoryBytes !== undefined) {
     for (let device = 0; device < devices; device += 1) recorder.set(metrics.deviceMemory, memoryBytes, { 'neuron.device.index': device });
   }
+}
+
+/** Products of two negative counts would look right, so no negative number goes any further. */
+function plausible(info: NeuronHardwareInfo, recorder: Recorder): NeuronHardwareInfo {
+  const entries = Object.entries(info);
+  const kept = entries.filter(([, value]) => typeof value !== 'number' || value >= 0);
+  if (kept.length === entries.length) return info;
+  recorder.fail('source_malformed', 'a number of the hardware facts is negative');
+  return Object.fromEntries(kept);
 }
 
 function resourceOf(info: NeuronHardwareInfo): Readonly<Record<string, string | number | undefined>> {

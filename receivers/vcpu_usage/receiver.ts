@@ -62,6 +62,10 @@ function recordLegacy(average: CpuModes, recorder: Recorder): void {
     const parts = MODES.filter(({ legacy }) => legacy === usageType).map(({ source }) => average[source]);
     const present = parts.filter((percent) => percent !== undefined);
     if (present.length === 0) continue;
+    if (present.some((percent) => percent < 0)) {
+      recorder.fail('source_malformed', 'a share of CPU time is negative');
+      continue;
+    }
     const percent = present.reduce((sum, part) => sum + part, 0);
     recorder.set(metrics.legacyUtilization, Math.min(percent, 100), { 'cpu.mode': usageType });
   }

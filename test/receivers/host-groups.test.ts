@@ -44,6 +44,16 @@ describe('memory_info', () => {
     expect(valuesOf(received, memory.paging)).toEqual({ used: 4 });
   });
 
+  it.each([
+    ['total', { memory_total_bytes: -100 }, { used: 60 }],
+    ['used', { memory_used_bytes: -60 }, {}],
+    ['used, more than the total', { memory_used_bytes: -1e6 }, {}],
+  ])('has neither a negative size nor one that is made from it: %s', (_name, bad, usage) => {
+    const received = new GroupTest('memory_info').receive({ data: { ...data, ...bad } });
+    expect(valuesOf(received, memory.usage)).toEqual(usage);
+    expect(received.failures.map(({ code }) => code)).toEqual(['source_malformed']);
+  });
+
   it('takes zeros next to an error for no measurement', () => {
     const zeros = { memory_total_bytes: 0, memory_used_bytes: 0, swap_total_bytes: 0, swap_used_bytes: 0 };
     expect(new GroupTest('memory_info').receive({ data: zeros, error: 'failed' }).points).toEqual([]);
@@ -141,6 +151,18 @@ describe('vcpu_usage', () => {
     const received = new GroupTest('vcpu_usage').receive({ data: { average_usage: average } }, { ratesAreMeaningful: false });
     expect(new Set(received.points.map(({ metric }) => metric))).toEqual(new Set(['neuron.host.vcpu_usage']));
   });
+
+  it.each([{ user: -10 }, { io_wait: -3, system: 50 }, { user: -200, nice: 300 }])(
+    'has no share that is negative, and no legacy share that is made from one: %j',
+    (bad) => {
+      const usage = { user: 10, nice: 0, system: 5, idle: 85, io_wait: 0, irq: 0, soft_irq: 0, ...bad };
+      const received = new GroupTest('vcpu_usage').receive({ data: { average_usage: usage } });
+      expect(Object.values(valuesOf(received, vcpu.utilization)).filter((share) => Number(share) < 0)).toEqual([]);
+      expect(Object.keys(valuesOf(received, vcpu.utilization))).toHaveLength(6);
+      expect(Object.keys(valuesOf(received, vcpu.legacyUtilization))).toEqual(['io_wait' in bad ? 'user' : 'system']);
+      expect(received.failures.length).toBeGreaterThan(0);
+    },
+  );
 
   it('counts CPU time from boot', () => {
     const group = new GroupTest('vcpu_usage', { context: { ...CONTEXT, bootTimeMs: T0_MS - 90_000 } });
@@ -308,6 +330,22 @@ describe('neuron_hardware_info', () => {
     const failed = new GroupTest('neuron_hardware_info').receive({ data: none, error: 'no neuron device found' });
     expect(valuesOf(failed, hardware.legacyInfo)).toEqual({ '0/0/-': 1 });
     expect(failed.points).toHaveLength(1);
+  });
+
+  it.each([
+    { neuron_device_count: -2 },
+    { neuron_device_count: -2, neuroncore_per_device_count: -4 },
+    { neuron_device_memory_size: -96, neuroncore_per_device_count: -1 },
+  ])('takes no negative number, and makes nothing from one: %j', (bad) => {
+    const received = new GroupTest('neuron_hardware_info').receive({ data: { ...data, ...bad } });
+    const numbers = [
+      ...received.points.map(({ value }) => value),
+      ...received.points.flatMap(({ attributes }) => Object.values(attributes)),
+    ];
+    expect(numbers.filter((value) => Number(value) < 0)).toEqual([]);
+    expect(valuesOf(received, hardware.coreCount)).toEqual({});
+    expect(received.resource['neuron.device.core_count']).toBe('neuroncore_per_device_count' in bad ? undefined : 4);
+    expect(received.failures.map(({ code }) => code)).toEqual(['source_malformed']);
   });
 
   it('refuses a billion devices', () => {

@@ -282,6 +282,24 @@ describe('execution_stats', () => {
     expect(Object.keys(valuesOf(received, execution.latency))).toHaveLength(7);
   });
 
+  it.each([
+    ['all kinds', { total_latency: latency, device_latency: latency }],
+    ['one kind', { total_latency: latency }],
+    ['one percentile', { device_latency: { p50: 0.5 } }],
+  ])('takes percentiles of a period without executions as neuron-monitor prints them, without a fault: %s', (_name, stats) => {
+    const group = executionStats();
+    group.receive({ data: { execution_summary: { completed: 3 }, latency_stats: { total_latency: latency, device_latency: latency } } });
+    const received = group.receive({ data: { execution_summary: { completed: 0 }, latency_stats: stats } });
+    expect(received.failures).toEqual([]);
+    expect(Object.values(valuesOf(received, execution.duration))).toMatchObject([{ count: 3 }, { count: 3 }]);
+  });
+
+  it.each([{ completed: -1 }, { completed: 3, timed_out: -7 }, { completed: -0.5 }])('has no negative count: %j', (summary) => {
+    const received = executionStats().receive({ data: { execution_summary: summary, latency_stats: { total_latency: latency } } });
+    expect(Object.values(valuesOf(received, execution.executions)).filter((count) => Number(count) < 0)).toEqual([]);
+    expect(received.failures.length).toBeGreaterThan(0);
+  });
+
   it('loses one percentile to a name that it cannot read, and counts a failure', () => {
     const received = executionStats().receive({
       data: { latency_stats: { total_latency: { p50: 0.003, p999: 1, max: 2, 'p99.9': 0.02 } } },

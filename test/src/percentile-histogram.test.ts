@@ -348,7 +348,6 @@ describe('cases', () => {
   });
 
   it.each([
-    ['values without executions', 0, seven([1, 1, 1, 1, 1, 1, 1]), /percentiles without executions/],
     ['executions without values', 5, new Map<number, number>(), /executions without percentiles/],
     ['a negative count', -1, seven([1, 1, 1, 1, 1, 1, 1]), /not a whole number/],
     ['half an execution', 1.5, seven([1, 1, 1, 1, 1, 1, 1]), /not a whole number/],
@@ -363,6 +362,16 @@ describe('cases', () => {
   ])('%s is refused', (_, count, quantiles, reason) => {
     expect(add(count, quantiles)).toMatch(reason);
   });
+
+  it.each([seven([1, 1, 1, 1, 1, 1, 1]), new Map([[0.5, 3]]), seven([9, 8, 7, 6, 5, 4, 3])])(
+    'percentiles without executions are those of an earlier period: they add nothing and are no fault',
+    (quantiles) => {
+      const histogram = histogramOf(percentilesOf([1, 2, 3, 4]));
+      const before = plain(histogram);
+      expect(histogram.add({ count: 0, quantiles })).toBeUndefined();
+      expect(plain(histogram)).toEqual(before);
+    },
+  );
 
   it('a count that would no longer be exact is refused', () => {
     const histogram = histogramOf({ count: Number.MAX_SAFE_INTEGER, quantiles: new Map([[1, 1]]) });

@@ -157,7 +157,7 @@ describe('SeriesStore', () => {
     ['infinity', Number.POSITIVE_INFINITY],
     ['a fraction where the row says int', 1.5],
     ['beyond 2^53', 2 ** 53],
-    ['negative where it counts', -1],
+    ['a negative count', -1],
   ])('refuses %s, counts it, and keeps the rest', (_name, bad) => {
     const store = testStore();
     const result = store.apply(cycle(1), (recorder) => {
@@ -166,6 +166,20 @@ describe('SeriesStore', () => {
     });
     expect(result.failures.map(({ error }) => error.code)).toEqual(['source_malformed']);
     expect(flatten(store.collect()).map(({ attributes }) => attributes['outcome'])).toEqual(['good']);
+  });
+
+  it.each([
+    ['a share', (recorder: Recorder) => recorder.set(utilization, -0.5, { core: 0 })],
+    ['a size', (recorder: Recorder) => recorder.set(memory, -4096, { core: 0 })],
+    ['a total', (recorder: Recorder) => recorder.total(executions, -3, { outcome: 'completed' })],
+  ])('refuses %s that is negative, counts it, and keeps the rest', (_name, record) => {
+    const store = testStore();
+    const result = store.apply(cycle(1), (recorder) => {
+      record(recorder);
+      recorder.set(memory, 0, { core: 1 });
+    });
+    expect(result.failures.map(({ error }) => error.code)).toEqual(['source_malformed']);
+    expect(flatten(store.collect()).map(({ metric, value }) => `${metric} ${String(value)}`)).toEqual(['test.memory.usage 0']);
   });
 
   it('counts two points of one cycle with the same attributes as a failure, never sums them', () => {
