@@ -3,6 +3,8 @@ import { formatDuration } from '../config/units.ts';
 import { listenAddresses } from '../exporters/prometheus/settings.ts';
 import type { PrometheusSettings } from '../exporters/prometheus/settings.ts';
 import { sourceSpecOf } from '../sources/settings.ts';
+import { visibilityOf } from '../sources/visibility.ts';
+import type { Finding } from '../sources/visibility.ts';
 import { EXIT } from '../src/errors.ts';
 import { FACT_GROUPS, METRIC_GROUPS, isRuntimeGroup } from '../src/readings.ts';
 import type { MetricGroup } from '../src/readings.ts';
@@ -22,9 +24,11 @@ export async function validate(input: ConfigInput, io: CliIo): Promise<number> {
   const sources = await createConfiguredSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
   const native = new Map<MetricGroup, string>();
   for (const source of sources.pullSources) for (const group of source.groups()) if (!native.has(group)) native.set(group, nameOf(source));
+  const isRecording = sourceSpecOf(config.source).kind === 'file';
+  const findings = isRecording ? [] : visibilityOf(sources.host).filter(({ is }) => is !== 'absent');
   for (const source of sources.pullSources) await source[Symbol.asyncDispose]();
   await sources[Symbol.asyncDispose]();
-  io.stdout.write(describe(config, input.configFile, { stream: sources.stream?.id, native }));
+  io.stdout.write(describe(config, input.configFile, { stream: sources.stream?.id, native, findings }));
   return EXIT.ok;
 }
 
@@ -35,11 +39,21 @@ function nameOf({ id, caveat }: PullSource): string {
 interface Serving {
   readonly stream: string | undefined;
   readonly native: ReadonlyMap<MetricGroup, string>;
+  /** What the native sources may not, or cannot, see on this host. */
+  readonly findings: readonly Finding[];
 }
 
 function describe(config: AgentConfig, path: string | undefined, serving: Serving): string {
   const lines = [`configuration  ${path ?? 'defaults (no file)'}: valid`, `source         ${sourceText(config)}`, ''];
-  lines.push(...groupLines(config, serving), '', ...readerLines(config), '', ...exporterLines(config), '');
+  lines.push(
+    ...groupLines(config, serving),
+    '',
+    ...findingLines(serving.findings),
+    ...readerLines(config),
+    '',
+    ...exporterLines(config),
+    '',
+  );
   lines.push('effective configuration:', shownConfig(config), '');
   return lines.join('\n');
 }
@@ -94,8 +108,22 @@ function scopeOf(config: AgentConfig, group: MetricGroup): string {
   return `processes with tag ${filters.map((filter) => `/${filter}/`).join(', ')}`;
 }
 
-function sourcesOf(group: MetricGroup, { stream, native }: Serving): string {
-  const candidates = [stream, native.get(group)].filter((source) => source !== undefined);
+function findingLines(findings: readonly Finding[]): readonly string[] {
+  if (findings.length === 0) return [];
+  return [
+    ...table([
+      ['not visible', 'why', 'remedy'],
+      ...findings.map(({ object, is, message, remedy }) => [object, `${is}: ${message}`, remedy]),
+    ]),
+    '',
+  ];
+}
+
+function sourcesOf(group: MetricGroup, { stream, native, findings }: Serving): string {
+  const withheld = findings.find(({ object, groups }) => object === 'processes' && groups.includes(group));
+  const source = native.get(group);
+  const own = withheld !== undefined && source === 'procfs' ? `processes of the agent's own user only (others are ${withheld.is})` : source;
+  const candidates = [stream, own].filter((candidate) => candidate !== undefined);
   return candidates.length === 0 ? 'none on this host' : candidates.join(', else ');
 }
 

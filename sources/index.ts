@@ -7,10 +7,10 @@ import { findBinary } from './neuron-monitor/binary.ts';
 import { createNeuronMonitorSource } from './neuron-monitor/source.ts';
 import { createNdsSource } from './nds/source.ts';
 import { createProcessInspector } from './processes/inspector.ts';
-import type { ProcessInspector } from './processes/inspector.ts';
+import type { ProcessInspector, ScanResult } from './processes/inspector.ts';
 import { createProcfsSource } from './procfs/source.ts';
 import { createImdsSource } from './imds/source.ts';
-import { hostLogicalCoreConfig } from './processes/logical-core-config.ts';
+import { hostLogicalCoreConfig } from './processes/identity.ts';
 import { sourceSpecOf } from './settings.ts';
 import type { SourceSettings } from './settings.ts';
 import { createSysfsSource } from './sysfs/source.ts';
@@ -49,7 +49,13 @@ export async function createSources(settings: SourceSettings, services: SourceSe
   const runtimes = stream === undefined ? discovered : pidsAreLocal ? services.runtimes : () => [];
   return {
     host: services.host,
-    pullSources: nativeSources(settings, { ...services, inspector, runtimes, isRecording: spec.kind === 'file' }),
+    pullSources: nativeSources(settings, {
+      ...services,
+      inspector,
+      runtimes,
+      isRecording: spec.kind === 'file',
+      ...(stream === undefined && { scans: () => inspector.scans }),
+    }),
     identify: (runtime) => (pidsAreLocal ? inspector.enrich(runtime) : runtime),
     [Symbol.asyncDispose]: () => Promise.resolve(inspector[Symbol.dispose]()),
     ...(stream === undefined ? {} : { stream }),
@@ -59,12 +65,14 @@ export async function createSources(settings: SourceSettings, services: SourceSe
 export interface NativeServices extends Pick<SourceServices, 'host' | 'logger' | 'runtimes' | 'isOn'> {
   readonly inspector: ProcessInspector;
   readonly isRecording: boolean;
+  /** Present where processes are found by looking at `/proc`. */
+  readonly scans?: () => ScanResult;
 }
 
 /** A recording is of another time and, often, another host: nothing of this one is mixed in, unless the configuration says so. */
 export function nativeSources(settings: SourceSettings, services: NativeServices): readonly PullSource[] {
   const { procfs, imds, nds } = settings;
-  const { host, logger, inspector, runtimes, isOn, isRecording } = services;
+  const { host, logger, inspector, runtimes, isOn, isRecording, scans } = services;
   // Thousands of files that only these metrics need.
   const detail = {
     peaks: isOn('neuron.device.memory.peak') || isOn('neuron.device.host_memory.peak'),
@@ -73,7 +81,8 @@ export function nativeSources(settings: SourceSettings, services: NativeServices
   const sources: PullSource[] = [];
   if (!isRecording && nds.enabled) sources.push(createNdsSource({ host, inspector }));
   if (!isRecording) sources.push(createSysfsSource({ host, logger, detail, logicalCoreConfig: () => hostLogicalCoreConfig(host) }));
-  if (procfs === 'on' || (procfs === 'auto' && !isRecording)) sources.push(createProcfsSource({ host, runtimes }));
+  if (procfs === 'on' || (procfs === 'auto' && !isRecording))
+    sources.push(createProcfsSource({ host, runtimes, ...(scans !== undefined && { scans }) }));
   if (!isRecording) sources.push(createImdsSource({ host, enabled: imds.enabled, endpoint: imds.endpoint, budgetMs: imds.budget }));
   return sources;
 }

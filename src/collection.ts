@@ -92,6 +92,7 @@ export class Collection {
     const recorded = new Set<MetricGroup>();
     for (const batch of admitted) {
       telemetry.collectionFailures(batch.failures);
+      if (batch.deniedProcesses !== undefined) telemetry.processesDenied(batch.source, batch.deniedProcesses);
       if (batch.runtimes !== undefined && authority.namesRuntimes) this.#retain(batch.runtimes);
       for (const group of this.#recordBatch(batch, moment)) recorded.add(group);
     }

@@ -14,16 +14,31 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/** Numbers and texts of one failure, so that its message can be constant. */
+export type ErrorDetails = Readonly<Record<string, string | number | readonly number[]>>;
+
 /** A failure with its place: `code` is countable, `component` is a folder name, the message is for people. */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
   readonly code: ErrorCode;
   readonly component: string;
+  // Private: the log shows details as fields of the line, and not once more below `err`.
+  readonly #details: ErrorDetails | undefined;
 
-  constructor(code: ErrorCode, component: string, message: string, options?: { readonly cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    component: string,
+    message: string,
+    options?: { readonly cause?: unknown; readonly details?: ErrorDetails },
+  ) {
     super(message, options);
     this.code = code;
     this.component = component;
+    this.#details = options?.details;
+  }
+
+  get details(): ErrorDetails | undefined {
+    return this.#details;
   }
 
   /** Wraps anything thrown; an `AgentError` passes through unchanged. */

@@ -24,6 +24,13 @@ export const SELF_METRICS = {
     attributes: ['neuron.group', 'error.type'],
     description: 'Failures while collecting, by metric group and code; error.type "reported" is the source saying so itself.',
   },
+  collectionDenied: {
+    name: 'neuron.collection.denied',
+    instrument: 'gauge',
+    unit: '{process}',
+    attributes: ['neuron.source'],
+    description: 'Processes of other users that the agent has no right to look at; Neuron processes among them are missing.',
+  },
   collectionPeriod: {
     name: 'neuron.collection.period',
     instrument: 'gauge',

@@ -34,6 +34,7 @@ export class SelfTelemetry {
   readonly #lastTrouble = new Map<string, readonly string[]>();
   /** The SDK repeats a gauge's last value for ever, so a source that stepped down is observed as 0. */
   readonly #everActive = new Map<string, { readonly group: MetricGroup; readonly source: SourceId }>();
+  readonly #deniedProcesses = new Map<SourceId, number>();
   #seriesCount = 0;
 
   constructor(options: { readonly logger: Logger; readonly clock: Clock }) {
@@ -95,8 +96,16 @@ export class SelfTelemetry {
       const code = alike[0]?.error.code;
       this.instruments.count('collectionErrors', { 'neuron.group': alike[0]?.group ?? 'unknown', 'error.type': code ?? '' }, values);
       if (error === undefined) continue;
-      this.#logger.warn({ group, err: error, ...(values === 1 ? {} : { failures: values }) }, 'collection failed in part');
+      this.#logger.warn(
+        { ...error.details, group, err: error, ...(values === 1 ? {} : { failures: values }) },
+        'collection failed in part',
+      );
     }
+  }
+
+  /** Processes that a source has no right to look at, of its last scan. */
+  processesDenied(source: SourceId, processes: number): void {
+    this.#deniedProcesses.set(source, processes);
   }
 
   /** neuron-monitor's own `error` text of a group or of a runtime. */
@@ -196,7 +205,8 @@ export class SelfTelemetry {
   /** The first failure whose text was not seen lately; all texts are remembered. */
   #firstNew(key: string, failures: readonly SourceFailure[]): SourceFailure | undefined {
     const known = new Set(this.#lastTrouble.get(key));
-    const isNew = failures.filter(({ error }) => {
+    const isNew = failures.filter(({ error, isLogged }) => {
+      if (isLogged === true) return false;
       const text = comparable(error.message);
       const isKnown = known.delete(text);
       known.add(text);
@@ -222,6 +232,9 @@ export class SelfTelemetry {
     perGroup('collectionPeriod', (state) => state.periodSeconds);
     perGroup('sampleAge', (state) => (this.#clock.monotonicMs() - state.sampledAtMonotonicMs) / 1000);
     this.instruments.gauge('sourceActive', () => this.#sourceActivity());
+    this.instruments.gauge('collectionDenied', () =>
+      [...this.#deniedProcesses].map(([source, processes]) => [processes, { 'neuron.source': source }] as const),
+    );
     this.instruments.gauge('seriesCount', () => [[this.#seriesCount, {}]]);
   }
 

@@ -20,6 +20,8 @@ export interface ReadingBatch {
   readonly runtimes?: readonly RuntimeRef[];
   /** One bad device costs one device: what could not be read, next to what could. */
   readonly failures: readonly SourceFailure[];
+  /** Processes that the agent has no right to look at; absent when this source looks at no process of others. */
+  readonly deniedProcesses?: number;
   readonly line?: StreamLine;
   /** Groups whose period this source cannot know yet: their points do not run out before it can be known. */
   readonly unknownPeriods?: ReadonlySet<MetricGroup>;
@@ -27,6 +29,8 @@ export interface ReadingBatch {
 
 export interface SourceFailure {
   readonly error: AgentError;
+  /** The source has logged it, so it is counted only. */
+  readonly isLogged?: true;
   /** The group that lost data, when it is known. */
   readonly group?: MetricGroup;
   /** Values that were lost in this way; 1 when absent. */

@@ -4,7 +4,7 @@ import { readLine } from '../../src/line-file.ts';
 import type { NeuronHardwareInfo } from '../../src/readings.ts';
 import { deviceModel } from '../hardware/hardware-info.ts';
 import { parseCount } from '../procfs/counts.ts';
-import { hostLogicalCoreConfig } from '../processes/logical-core-config.ts';
+import { hostLogicalCoreConfig } from '../processes/identity.ts';
 import type { CoreNumbering } from './core-numbering.ts';
 
 interface OwnFacts {

@@ -1,42 +1,54 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Host, Timer } from '../../src/host.ts';
 import type { RuntimeRef } from '../../src/readings.ts';
 import { bootTimeMs, startTimeMs } from '../procfs/boot-time.ts';
 import type { PidStat } from '../procfs/pid-stat.ts';
-import { inheritsDescriptors, mapsDevice, scanHolders } from './device-holders.ts';
+import { hasNeuronDevices, inheritsDescriptors, mapsDevice, scanHolders } from './device-holders.ts';
 import type { DeviceHolder } from './device-holders.ts';
-import { readIdentity, readPidStat } from './identity.ts';
+import { lacksNothing, readIdentity, readPidStat } from './identity.ts';
 import type { ProcessIdentity } from './identity.ts';
+import { hiddenProcesses } from '../visibility.ts';
+import type { Finding } from '../visibility.ts';
 
 export interface ProcessInspectorOptions {
   readonly host: Host;
 }
 
-/** Who processes are, and which of them use Neuron devices. Synchronous; never throws; remembers at most 4,096 processes. */
+/**
+ * `ProcessInspector` finds the processes that use Neuron devices and reads their identities. It is synchronous, never throws, and
+ * remembers at most 4,096 processes.
+ */
 export interface ProcessInspector {
   /**
-   * Who a process is; undefined when there is none with this pid. A process that has just ended keeps its identity for a minute,
-   * unless its pid was given to another one: the last report about it still comes.
+   * Returns the identity of a process; undefined when no process has this pid. A process that has just ended keeps its identity for a
+   * minute, unless its pid has another owner: the last report about it arrives after its end.
    */
   identify(pid: number): ProcessIdentity | undefined;
-  /** The runtime with start time and attributes from procfs; the runtime itself when it has a start time or nothing is known. */
+  /** Returns the runtime with start time and attributes from procfs, or unchanged when it has a start time or procfs has nothing. */
   enrich(runtime: RuntimeRef): RuntimeRef;
   /**
-   * Neuron processes that are alive: those a better witness named lately (`learn`), else those that `scan` found.
+   * Returns the Neuron processes that are alive: those that the datastore named lately (`learn`), else those that `scan` found.
    * A process that ended is left out at once.
    */
   discover(nowMonotonicMs: number): readonly RuntimeRef[];
-  /** Processes that have `/dev/neuron<N>` open, by pid. Looks at all processes of the host every 15 s, in the background. */
+  /** Returns the processes that have `/dev/neuron<N>` open, by pid. All processes are scanned every 15 s, in the background. */
   scan(nowMonotonicMs: number): readonly RuntimeRef[];
   /**
-   * The datastore names the Neuron processes, and knows their tags better than procfs does. Trusted until it falls silent. When it could
-   * not look everywhere there may be more: those it named before, and those that `scan` finds.
+   * Takes the Neuron processes that the datastore names, with tags that are better than those of procfs. They count until the datastore
+   * has been silent for 2.5 of its intervals. When the datastore was not read on every device (`isComplete` is false), the processes that
+   * it named before and those that `scan` finds count as well.
    */
   learn(runtimes: readonly RuntimeRef[], nowMonotonicMs: number, options?: { readonly isComplete: boolean }): void;
-  /** Processes whose descriptors could not be seen in the last scan. */
-  readonly denied: number;
+  /** How many scans ended, and what the last one could not look at. */
+  readonly scans: ScanResult;
   [Symbol.dispose](): void;
+}
+
+export interface ScanResult {
+  readonly count: number;
+  /** Processes that the agent has no right to look at. */
+  readonly denied: number;
+  /** Processes that are not even listed. */
+  readonly hidden?: Finding | undefined;
 }
 
 export function createProcessInspector(options: ProcessInspectorOptions): ProcessInspector {
@@ -47,22 +59,26 @@ const MAX_REMEMBERED = 4096;
 const ENDED_RETENTION_MS = 60_000;
 
 const SCAN_INTERVAL_MS = 15_000;
-/** A scan may use at most this share of one core over time; on a crowded host scans become rarer. */
+/** A scan may use at most this share of one core over time, so on a host with many processes scans become rarer. */
 const MAX_SCAN_SHARE = 0.01;
-/** The first scan may hold up the start this long, a later one holds up other work this long at a time. */
+/** The first scan may delay the start by the first figure; a later scan delays other work by the second at a time. */
 const FIRST_STEP_MS = 100;
 const STEP_MS = 4;
 const PAUSE_MS = 20;
-/** A witness counts as silent after this many of its intervals; the first interval is not known yet. */
+/** The datastore counts as silent after this many of its intervals; until it was read twice its interval is not known. */
 const LEARNED_INTERVALS = 2.5;
 const LEARNED_FIRST_INTERVAL_MS = 60_000;
 const LEARNED_SHORTEST_MS = 15_000;
-/** A process without a mapping is looked at again after this time: it may have opened the device just before. */
+/**
+ * A process without a mapping, and one whose identity lacks something, is looked at again after this time: it may have opened the
+ * device just before, and it may have got its control group or its program since.
+ */
 const RECHECK_MS = 60_000;
 
 interface Remembered {
   readonly startTicks: number;
-  readonly identity: ProcessIdentity;
+  identity: ProcessIdentity;
+  readAtMs: number;
   endedAtMs?: number;
   mapping?: { readonly isMapped: boolean | undefined; readonly checkedAtMs: number };
 }
@@ -88,15 +104,15 @@ class Inspector implements ProcessInspector {
   #scan: Scan | undefined;
   #timer: Timer | undefined;
   #nextScanMs: number | undefined;
-  #denied = 0;
+  #scans: ScanResult = { count: 0, denied: 0 };
 
   constructor(host: Host) {
     this.#host = host;
     this.#bootTimeMs = bootTimeMs(host);
   }
 
-  get denied(): number {
-    return this.#denied;
+  get scans(): ScanResult {
+    return this.#scans;
   }
 
   identify(pid: number): ProcessIdentity | undefined {
@@ -138,7 +154,7 @@ class Inspector implements ProcessInspector {
   }
 
   scan(nowMonotonicMs: number): readonly RuntimeRef[] {
-    if (this.#scan === undefined && nowMonotonicMs >= (this.#nextScanMs ?? nowMonotonicMs) && this.#hasDevices()) {
+    if (this.#scan === undefined && nowMonotonicMs >= (this.#nextScanMs ?? nowMonotonicMs) && hasNeuronDevices(this.#host)) {
       this.#scan = { steps: this.#scanRuntimes(), busyMs: 0 };
       this.#step(this.#nextScanMs === undefined ? FIRST_STEP_MS : STEP_MS);
     }
@@ -151,25 +167,19 @@ class Inspector implements ProcessInspector {
     this.#scan = undefined;
   }
 
-  /** Those that procfs shows; others would be carried along for ever. */
+  /** Keeps the runtimes that procfs shows: one without a start time could never be seen to end. */
   #stillAlive(runtimes: readonly RuntimeRef[]): readonly RuntimeRef[] {
     return runtimes.filter((runtime) => runtime.startTimeMs !== undefined && this.#mayBeAlive(runtime));
   }
 
-  /** What cannot be seen in procfs is believed. */
+  /** Returns true for a runtime that procfs shows, and for one that procfs cannot show. */
   #mayBeAlive({ pid, startTimeMs: startedMs }: RuntimeRef): boolean {
     if (startedMs === undefined || this.#bootTimeMs === undefined) return true;
     const stat = readPidStat(this.#host, pid);
     return stat !== undefined && startTimeMs(this.#bootTimeMs, stat.startTicks) === startedMs;
   }
 
-  #hasDevices(): boolean {
-    const { sysRoot, devRoot } = this.#host;
-    const places = [join(sysRoot, 'class/neuron_device'), join(sysRoot, 'devices/virtual/neuron_device'), join(devRoot, 'neuron0')];
-    return places.some((place) => existsSync(place));
-  }
-
-  /** Goes on with the scan for a while; the rest follows after a pause. */
+  /** Runs the scan for `budgetMs`; a timer runs the rest after a pause. */
   #step(budgetMs: number): void {
     const scan = this.#scan;
     if (scan === undefined) return;
@@ -197,7 +207,7 @@ class Inspector implements ProcessInspector {
 
   *#scanRuntimes(): Generator<undefined, readonly Remembered[]> {
     const { holders, denied } = yield* scanHolders(this.#host);
-    this.#denied = denied;
+    this.#scans = { count: this.#scans.count + 1, denied, hidden: hiddenProcesses(this.#host) };
     const byPid = new Map(holders.map((holder) => [holder.pid, holder]));
     const runtimes: Remembered[] = [];
     for (const holder of holders) {
@@ -210,23 +220,33 @@ class Inspector implements ProcessInspector {
 
   #isRuntime(holder: DeviceHolder, parent: DeviceHolder | undefined, remembered: Remembered): boolean {
     const nowMs = this.#host.clock.monotonicMs();
+    if (holder.isMapped === true) return true;
     const known = remembered.mapping;
-    if (known === undefined || (known.isMapped !== true && nowMs - known.checkedAtMs >= RECHECK_MS))
-      remembered.mapping = { isMapped: mapsDevice(this.#host, holder.pid), checkedAtMs: nowMs };
+    if (known === undefined || (known.isMapped !== true && nowMs - known.checkedAtMs >= RECHECK_MS)) {
+      const mapping = mapsDevice(this.#host, holder.pid);
+      remembered.mapping = { isMapped: mapping.is === 'seen' ? mapping.value : undefined, checkedAtMs: nowMs };
+    }
     return remembered.mapping?.isMapped ?? (parent === undefined || !inheritsDescriptors(holder, parent));
   }
 
-  /** Reads an identity once for each process; undefined when the pid changed hands meanwhile. */
+  /**
+   * Reads the identity of a process, and again every minute while something is missing in it; undefined when the pid got another owner
+   * meanwhile.
+   */
   #remember(pid: number, stat: PidStat): Remembered | undefined {
-    const known = this.#remembered.get(pid);
+    const nowMs = this.#host.clock.monotonicMs();
+    const before = this.#remembered.get(pid);
     this.#remembered.delete(pid);
-    if (known !== undefined && known.startTicks === stat.startTicks) {
+    const known = before?.startTicks === stat.startTicks ? before : undefined;
+    if (known !== undefined && (lacksNothing(known.identity) || nowMs - known.readAtMs < RECHECK_MS)) {
       this.#remembered.set(pid, known);
       return known;
     }
-    const identity = readIdentity(this.#host, pid, stat, this.#bootTimeMs);
+    const identity = readIdentity(this.#host, { pid, stat, bootMs: this.#bootTimeMs, known: known?.identity });
     if (readPidStat(this.#host, pid)?.startTicks !== stat.startTicks) return undefined;
-    const remembered: Remembered = { startTicks: stat.startTicks, identity };
+    const remembered: Remembered = known ?? { startTicks: stat.startTicks, identity, readAtMs: nowMs };
+    remembered.identity = identity;
+    remembered.readAtMs = nowMs;
     this.#remembered.set(pid, remembered);
     this.#forgetOldest();
     return remembered;
@@ -241,7 +261,7 @@ class Inspector implements ProcessInspector {
   }
 }
 
-/** Those, and of the others whoever is not among them. */
+/** Returns `runtimes` and those of `others` whose pid is not among them. */
 function withOthers(runtimes: readonly RuntimeRef[], others: readonly RuntimeRef[]): readonly RuntimeRef[] {
   const pids = new Set(runtimes.map(({ pid }) => pid));
   return [...runtimes, ...others.filter(({ pid }) => !pids.has(pid))];

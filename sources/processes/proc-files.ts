@@ -3,10 +3,10 @@ import { errnoName } from '../../src/file-error.ts';
 
 const CHUNK_BYTES = 64 * 1024;
 
-/** What came of looking at a process: it may have ended meanwhile, and it may belong to somebody else. */
+/** `Looked` is the result of reading a file of a process: the process may have ended, and the agent may lack the right. */
 export type Looked<T> = { readonly is: 'seen'; readonly value: T } | { readonly is: 'gone' } | { readonly is: 'denied' };
 
-/** The first `maxBytes` of a file, as text. */
+/** Reads the first `maxBytes` of a file as text. */
 export function readText(path: string, maxBytes: number): Looked<string> {
   const chunks: Buffer[] = [];
   const read = readChunks(path, maxBytes, (chunk) => {
@@ -16,12 +16,12 @@ export function readText(path: string, maxBytes: number): Looked<string> {
   return read.is === 'seen' ? { is: 'seen', value: Buffer.concat(chunks).toString('utf8') } : read;
 }
 
-/** A whole file that the kernel keeps short. Read many times a second: Node does this in one step, without a buffer. */
+/** Reads a whole file that the kernel keeps short. Such files are read many times a second, and Node reads one in one step. */
 export function readShortText(path: string): Looked<string> {
   return look(() => readFileSync(path, 'utf8'));
 }
 
-/** Whether a text that has no line end in it stands in the first `maxBytes` of a file of lines. */
+/** Returns true when a line in the first `maxBytes` of a file matches. */
 export function fileMentions(path: string, pattern: RegExp, maxBytes: number): Looked<boolean> {
   let found = false;
   let rest = '';
@@ -42,7 +42,7 @@ export function readLink(path: string): Looked<string> {
   return look(() => readlinkSync(path));
 }
 
-/** Hands out pieces until `take` returns false. */
+/** Reads a file chunk by chunk until `take` returns false. */
 function readChunks(path: string, maxBytes: number, take: (chunk: Buffer) => boolean): Looked<undefined> {
   return look(() => {
     const descriptor = openSync(path, 'r');

@@ -5,6 +5,8 @@ import { errnoName, fileError } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
 import type { AnyGroupReading, MetricGroup, RuntimeRef } from '../../src/readings.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
+import { deniedProcesses, failureOf, hostFinding } from '../visibility.ts';
+import type { ScanResult } from '../processes/inspector.ts';
 import { bootTimeMs, startTimeMs } from './boot-time.ts';
 import { TICKS_PER_SECOND } from './counts.ts';
 import { parseCpuStat } from './cpu-stat.ts';
@@ -22,6 +24,8 @@ export interface ProcfsOptions {
   readonly host: Host;
   /** The Neuron processes to read, asked at each read. */
   readonly runtimes: () => readonly RuntimeRef[];
+  /** Scans for Neuron processes so far; absent when the processes come from elsewhere. */
+  readonly scans?: () => ScanResult;
 }
 
 /**
@@ -44,6 +48,7 @@ class ProcfsSource implements PullSource {
   readonly #hostUsage = new HostUsage();
   readonly #processUsage: ProcessUsage;
   #memoryReadMs: number | undefined;
+  #scansSeen = 0;
 
   constructor(options: ProcfsOptions) {
     const { host } = options;
@@ -56,10 +61,12 @@ class ProcfsSource implements PullSource {
     this.#processUsage = new ProcessUsage({ pageBytes: pageBytes(host) });
   }
 
+  /** A `/proc` that hides the host is offered as well: reading it fails, and the failure names the mount option. */
   groups(): ReadonlySet<MetricGroup> {
     const groups = new Set<MetricGroup>();
-    if (existsSync(this.#statFile.path)) groups.add('vcpu_usage').add('neuron_runtime_vcpu_usage');
-    if (existsSync(this.#memoryFile.path)) groups.add('memory_info');
+    const isHidden = hostFinding(this.#options.host)?.is === 'hidden';
+    if (isHidden || existsSync(this.#statFile.path)) groups.add('vcpu_usage').add('neuron_runtime_vcpu_usage');
+    if (isHidden || existsSync(this.#memoryFile.path)) groups.add('memory_info');
     return groups;
   }
 
@@ -73,12 +80,31 @@ class ProcfsSource implements PullSource {
     if (wanted.host && stat !== undefined) cycle.readings.push(this.#hostUsage.next(stat, monotonicMs));
     if (groups.has('memory_info')) this.#readMemory(cycle, monotonicMs);
     const runtimes = wanted.processes ? this.#readProcesses(cycle, this.#moment(stat, monotonicMs)) : undefined;
+    const denied = wanted.processes ? this.#deniedProcesses(cycle) : undefined;
     const { readings, failures } = cycle;
-    return { source: this.id, sampledAtMs, readings, failures, ...(runtimes !== undefined && { runtimes }) };
+    return {
+      source: this.id,
+      sampledAtMs,
+      readings,
+      failures,
+      ...(runtimes !== undefined && { runtimes }),
+      ...(denied !== undefined && { deniedProcesses: denied }),
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const file of [this.#statFile, this.#memoryFile, this.#uptimeFile]) file.close();
+  }
+
+  /** Each scan that was denied something is one failure; its words are the same each time, so the log has one line. */
+  #deniedProcesses(cycle: Cycle): number | undefined {
+    const scans = this.#options.scans?.();
+    if (scans === undefined || scans.count === 0) return undefined;
+    const { count, denied, hidden } = scans;
+    const finding = hidden ?? (denied > 0 ? deniedProcesses(denied) : undefined);
+    if (count !== this.#scansSeen && finding !== undefined) cycle.fail('neuron_runtime_vcpu_usage', failureOf(finding, this.id));
+    this.#scansSeen = count;
+    return denied;
   }
 
   #readStat(cycle: Cycle, forHost: boolean): CpuStat | undefined {
@@ -88,7 +114,7 @@ class ProcfsSource implements PullSource {
       if (stat.malformedLines > 0 || stat.all === undefined) cycle.fail(group, malformed(this.#statFile.path, stat));
       return stat;
     } catch (thrown) {
-      cycle.fail(group, fileError(thrown, this.id));
+      cycle.fail(group, this.#fileFailure(thrown));
       return undefined;
     }
   }
@@ -103,8 +129,13 @@ class ProcfsSource implements PullSource {
       const period = before === undefined ? undefined : { periodSeconds: (monotonicMs - before) / 1000 };
       cycle.readings.push({ group: 'memory_info', data, ...period });
     } catch (thrown) {
-      cycle.fail('memory_info', fileError(thrown, this.id));
+      cycle.fail('memory_info', this.#fileFailure(thrown));
     }
+  }
+
+  #fileFailure(thrown: unknown): AgentError {
+    const finding = errnoName(thrown) === 'ENOENT' ? hostFinding(this.#options.host) : undefined;
+    return finding?.is === 'hidden' ? failureOf(finding, this.id) : fileError(thrown, this.id);
   }
 
   /** Returns the processes that are alive: those named, without those that were seen before and have ended since. */

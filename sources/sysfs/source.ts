@@ -7,6 +7,7 @@ import type { Logger } from '../../src/log.ts';
 import type { AnyGroupReading, DeviceCounters, DeviceErrors, DeviceHealth, MetricGroup, NeuronHardwareInfo } from '../../src/readings.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { neuronHardwareInfo } from '../hardware/hardware-info.ts';
+import { deviceFinding, failureOf } from '../visibility.ts';
 import { TimeUnitTest } from './busy-time.ts';
 import { DeviceReader } from './device-reader.ts';
 import { Driver } from './driver.ts';
@@ -88,7 +89,10 @@ class SysfsSource implements PullSource {
 
   #find(failures: SourceFailure[]): readonly DeviceDirectory[] {
     try {
-      return findDevices(this.#host.sysRoot);
+      const devices = findDevices(this.#host.sysRoot);
+      const finding = devices.length === 0 ? deviceFinding(this.#host) : undefined;
+      if (finding?.is === 'hidden') failures.push({ error: failureOf(finding, this.id), group: 'neuron_hw_counters' });
+      return devices;
     } catch (thrown) {
       failures.push({ error: fileError(thrown, this.id), group: 'neuron_hw_counters' });
       return [];

@@ -34,6 +34,7 @@ describe('SelfTelemetry', () => {
     const error = new AgentError('source_malformed', 'x', 'bad');
     telemetry.groupCollected('memory_info', COLLECTED);
     telemetry.collectionFailed(error, 'memory_info');
+    telemetry.processesDenied('procfs', 3);
     telemetry.sourceInterrupted('neuron-monitor', error, 1000);
     telemetry.lineReceived('neuron-monitor');
     telemetry.lineLost('partial', error);

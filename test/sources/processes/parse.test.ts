@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
-import { parseCgroup } from '../../../sources/processes/cgroup.ts';
-import { parseEnvironment } from '../../../sources/processes/environment.ts';
-import { hostLogicalCoreConfig } from '../../../sources/processes/logical-core-config.ts';
+import { hostLogicalCoreConfig, parseCgroup, parseEnvironment } from '../../../sources/processes/identity.ts';
 import { fixtureHost, temporaryFolder, writeTree } from '../../support/fixture-host.ts';
 
 const ID = 'ab12'.repeat(16);
