@@ -43,27 +43,34 @@ export function* scanHolders(host: Host): Generator<undefined, HolderScan> {
   const isDevice = devicePattern(host);
   let denied = 0;
   for (const pid of processIds(host)) {
-    const folder = join(host.procRoot, String(pid), 'fd');
-    const names = readNames(folder);
-    yield;
-    if (names.is === 'denied') {
-      const found = holderByMapping(host, pid);
-      if (found === 'denied') denied += 1;
-      else if (found !== undefined) holders.push(found);
-      yield;
-    }
-    if (names.is !== 'seen') continue;
-    const descriptors = new Map<string, string>();
-    for (const [index, name] of names.value.slice(0, MAX_DESCRIPTORS).entries()) {
-      const link = readLink(join(folder, name));
-      if (link.is === 'seen' && isDevice.test(link.value)) descriptors.set(name, link.value);
-      if (index % OPERATIONS_PER_STEP === OPERATIONS_PER_STEP - 1) yield;
-    }
-    const stat = descriptors.size === 0 ? undefined : statOfHolder(host, pid, descriptors);
-    if (stat !== undefined) holders.push({ pid, stat, descriptors });
+    const descriptors = yield* deviceDescriptors(join(host.procRoot, String(pid), 'fd'), isDevice);
+    if (descriptors.is === 'gone') continue;
+    const holder = descriptors.is === 'denied' ? holderByMapping(host, pid) : holderByDescriptors(host, pid, descriptors.value);
+    if (holder === 'denied') denied += 1;
+    else if (holder !== undefined) holders.push(holder);
     if (holders.length === MAX_HOLDERS) break;
   }
   return { holders, denied };
+}
+
+/** User 0 without capabilities may list the descriptors of its own processes and may not read where they lead. */
+function* deviceDescriptors(folder: string, isDevice: RegExp): Generator<undefined, Looked<ReadonlyMap<string, string>>> {
+  const names = readNames(folder);
+  yield;
+  if (names.is !== 'seen') return names;
+  const descriptors = new Map<string, string>();
+  for (const [index, name] of names.value.slice(0, MAX_DESCRIPTORS).entries()) {
+    const link = readLink(join(folder, name));
+    if (link.is === 'denied') return link;
+    if (link.is === 'seen' && isDevice.test(link.value)) descriptors.set(name, link.value);
+    if (index % OPERATIONS_PER_STEP === OPERATIONS_PER_STEP - 1) yield;
+  }
+  return { is: 'seen', value: descriptors };
+}
+
+function holderByDescriptors(host: Host, pid: number, descriptors: ReadonlyMap<string, string>): DeviceHolder | undefined {
+  const stat = descriptors.size === 0 ? undefined : statOfHolder(host, pid, descriptors);
+  return stat === undefined ? undefined : { pid, stat, descriptors };
 }
 
 /**
