@@ -49,7 +49,7 @@ beforeAll(async () => {
     JSON.stringify({ period: '1s', source: { spec: 'native', imds: { enabled: false } }, exporters: { json_stdout: {} } }),
   );
   workloads = isRoot ? [startWorkload('of-root', 0), startWorkload('of-user', USER)] : [];
-  await Promise.all(workloads.map((workload) => (workload.stdout === null ? undefined : once(workload.stdout, 'data'))));
+  for (const { stdout } of workloads) if (stdout !== null) await once(stdout, 'data');
 });
 
 afterAll(() => {
