@@ -72,6 +72,7 @@ export class Agent {
     this.#ladder = new SourceLadder({
       clock: options.clock,
       pullSources: options.pullSources,
+      periodMs: (group) => options.selection.periodsMs.get(group) ?? options.selection.defaultPeriodMs,
       failed: (source, thrown) => options.telemetry.collectionFailed(AgentError.from(thrown, 'internal', source.id)),
     });
     this.#pushExporters = options.exporters.filter((exporter) => exporter.kind === 'push');

@@ -6,6 +6,8 @@ export interface SourceLadderOptions {
   readonly clock: Clock;
   /** In order of preference. */
   readonly pullSources: readonly PullSource[];
+  /** Configured period of a group: the time to its second arrival is not known yet at its first. */
+  readonly periodMs: (group: MetricGroup) => number;
   /** A source could not say what it serves; it serves nothing this time. */
   readonly failed: (source: PullSource, thrown: unknown) => void;
 }
@@ -13,7 +15,7 @@ export interface SourceLadderOptions {
 /** A group of the stream counts as served for this many of its intervals after its last arrival. */
 const STREAM_GRACE_INTERVALS = 1.5;
 const SHORTEST_GRACE_MS = 1_000;
-const LONGEST_FIRST_INTERVAL_MS = 10_000;
+const SHORTEST_FIRST_INTERVAL_MS = 10_000;
 
 interface Arrival {
   atMs: number;
@@ -37,9 +39,13 @@ export class SourceLadder {
     const nowMs = this.#options.clock.monotonicMs();
     for (const group of groups) {
       const before = this.#arrivals.get(group);
-      const intervalMs = before === undefined ? LONGEST_FIRST_INTERVAL_MS : nowMs - before.atMs;
+      const intervalMs = before === undefined ? this.#firstIntervalMs(group) : nowMs - before.atMs;
       this.#arrivals.set(group, { atMs: nowMs, intervalMs });
     }
+  }
+
+  #firstIntervalMs(group: MetricGroup): number {
+    return Math.max(SHORTEST_FIRST_INTERVAL_MS, this.#options.periodMs(group));
   }
 
   streamServes(group: MetricGroup): boolean {
