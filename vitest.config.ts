@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: ['test/**/*.long.test.ts', 'test/e2e/**', 'test/soak/**', 'node_modules/**'],
+    // Each core gets a worker; by default one core is left for the main process, which hardly needs it.
+    maxWorkers: '100%',
     testTimeout: 30_000,
     restoreMocks: true,
     // A test whose loop runs zero times asserts nothing, and fails.

@@ -7,6 +7,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.long.test.ts'],
     exclude: ['test/e2e/**', 'test/soak/**'],
+    maxWorkers: '100%',
     // Ten times what the slowest needs on a calm machine.
     testTimeout: 600_000,
     restoreMocks: true,
