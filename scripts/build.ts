@@ -3,19 +3,29 @@
  * CommonJS, because importing `node:http` as ESM costs 12–15 MB (nodejs/node#59686); see docs/decisions/one-bundle.md.
  */
 import { execFileSync } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
-import type { Metafile, Plugin } from 'esbuild';
+import type { BuildOptions, Metafile, Plugin } from 'esbuild';
 import { thirdPartyLicences } from './licences.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const outputFolder = join(root, 'dist');
+const requireFromRoot = createRequire(join(root, 'package.json'));
 const bundlePath = join(outputFolder, 'neuron-otel.cjs');
 
 /** Native code, loaded when it is asked for and found next to the bundle; without it the rest works. */
 const OPTIONAL_PACKAGES = ['koffi'];
+
+/** Exporters of the OpenTelemetry SDK (`implementation: sdk`), each a file of its own that is read only when it is configured. */
+const LAZY_PACKAGES = [
+  '@opentelemetry/exporter-metrics-otlp-grpc',
+  '@opentelemetry/exporter-metrics-otlp-http',
+  '@opentelemetry/exporter-metrics-otlp-proto',
+  '@opentelemetry/exporter-prometheus',
+] as const;
 
 /** Major and minor version of the oldest Node that runs the bundle, as package.json's `engines` states it. */
 const MIN_NODE = [22, 15] as const;
@@ -31,17 +41,10 @@ const START = ['MALLOC_ARENA_MAX=1', 'MALLOC_TRIM_THRESHOLD_=131072', 'node', '-
 const MAX_BUNDLE_BYTES = 2_000_000;
 
 const version = packageVersion();
-const { metafile, outputFiles } = await build({
-  // Worker threads are files of their own: they must not load the agent to be started.
-  entryPoints: {
-    'neuron-otel': join(root, 'cli/main.ts'),
-    'nds-worker': join(root, 'sources/nds/worker.ts'),
-    'bcrypt-worker': join(root, 'exporters/prometheus/web/bcrypt-worker.ts'),
-  },
+const SHARED = {
   absWorkingDir: root,
   outdir: outputFolder,
   outExtension: { '.js': '.cjs' },
-  define: { 'import.meta.dirname': '__dirname' },
   bundle: true,
   minify: true,
   platform: 'node',
@@ -49,13 +52,30 @@ const { metafile, outputFiles } = await build({
   target: `node${MIN_NODE.join('.')}`,
   // `import('http')` inside a CommonJS bundle would load the ESM view of the module after all.
   supported: { 'dynamic-import': false },
-  banner: { js: banner() },
-  external: OPTIONAL_PACKAGES,
-  plugins: [onlyVersionOfPackageJson()],
   legalComments: 'external',
   metafile: true,
   write: false,
   logLevel: 'warning',
+} as const satisfies BuildOptions;
+
+const agent = await build({
+  ...SHARED,
+  // Worker threads are files of their own: they must not load the agent to be started.
+  entryPoints: {
+    'neuron-otel': join(root, 'cli/main.ts'),
+    'nds-worker': join(root, 'sources/nds/worker.ts'),
+    'bcrypt-worker': join(root, 'exporters/prometheus/web/bcrypt-worker.ts'),
+  },
+  define: { 'import.meta.dirname': '__dirname' },
+  banner: { js: banner() },
+  external: OPTIONAL_PACKAGES,
+  plugins: [onlyVersionOfPackageJson(), besideTheBundle()],
+});
+// The packages' CommonJS editions: the other ones find `@grpc/grpc-js` with `import.meta.url`, which a bundle does not have.
+const lazy = await build({
+  ...SHARED,
+  entryPoints: Object.fromEntries(LAZY_PACKAGES.map((name) => [fileNameOf(name), requireFromRoot.resolve(name)])),
+  conditions: ['require'],
 });
 writeOutput();
 report();
@@ -64,12 +84,15 @@ function writeOutput(): void {
   rmSync(outputFolder, { recursive: true, force: true });
   mkdirSync(outputFolder);
   let legalComments = '';
-  for (const file of outputFiles) {
+  for (const file of [...agent.outputFiles, ...lazy.outputFiles]) {
     if (file.path.endsWith('.LEGAL.txt')) legalComments += file.text;
     else writeFileSync(file.path, file.text);
   }
   chmodSync(bundlePath, 0o755);
-  const licences = thirdPartyLicences(bundledPackages(metafile), { root, legalComments });
+  const licences = thirdPartyLicences(new Set([...bundledPackages(agent.metafile), ...bundledPackages(lazy.metafile)]), {
+    root,
+    legalComments,
+  });
   writeFileSync(join(outputFolder, 'THIRD-PARTY-LICENCES.txt'), licences);
   writeFileSync(join(outputFolder, 'LICENSE'), readFileSync(join(root, 'LICENSE')));
 }
@@ -98,6 +121,23 @@ function bundledPackages(meta: Metafile): ReadonlySet<string> {
     }
   }
   return folders;
+}
+
+/** Leaves the lazy packages out of the bundle, which reads them from files beside it. */
+function besideTheBundle(): Plugin {
+  return {
+    name: 'beside-the-bundle',
+    setup(pluginBuild) {
+      pluginBuild.onResolve({ filter: /^@opentelemetry\/exporter-/ }, ({ path }) => ({
+        path: `./${fileNameOf(path)}.cjs`,
+        external: true,
+      }));
+    },
+  };
+}
+
+function fileNameOf(packageName: string): string {
+  return packageName.slice(packageName.indexOf('/') + 1);
 }
 
 /** The bundle carries the agent's version, not the rest of its package.json. */

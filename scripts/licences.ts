@@ -37,7 +37,7 @@ export function thirdPartyLicences(
   const sections = [...packagesByText(packages)].map(([text, names]) => `${names.join(', ')}\n\n${text}`);
   if (options.legalComments.trim() !== '') sections.push(`Comments kept from the sources\n\n${options.legalComments.trim()}`);
   const rule = '-'.repeat(80);
-  return `Packages contained in neuron-otel.cjs:\n\n${list}\n\n${sections.map((section) => `${rule}\n${section.trimEnd()}\n`).join('\n')}`;
+  return `Packages contained in the files of this folder:\n\n${list}\n\n${sections.map((section) => `${rule}\n${section.trimEnd()}\n`).join('\n')}`;
 }
 
 /** Many packages bring the same text: it is printed once. */

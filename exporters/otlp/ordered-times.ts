@@ -70,12 +70,15 @@ function wasSetBack({ scopes }: ResourceTimes, scopeMetrics: readonly ScopeMetri
   });
 }
 
-/** Returns the time that older points of the scope get; undefined when all are in order. No series gets two points with one time. */
+/**
+ * Returns the time that older points of the scope get; undefined when all are in order. No series gets two points within one millisecond,
+ * which is the resolution of the Prometheus family.
+ */
 function timeToMoveTo({ oldest, newest }: TimeRange, floor: HrTime, scope: ScopeTimes | undefined): HrTime | undefined {
   const isNew = scope !== undefined && compare(newest, scope.sampled) !== 0;
-  const isTaken = isNew && !isLater(newest, scope.exported);
+  const isTaken = isNew && millisecondOf(newest) <= millisecondOf(scope.exported);
   if (!isLater(floor, oldest) && !isTaken) return undefined;
-  return scope === undefined || isLater(floor, scope.exported) ? floor : oneMillisecondAfter(scope.exported);
+  return scope === undefined || millisecondOf(floor) > millisecondOf(scope.exported) ? floor : oneMillisecondAfter(scope.exported);
 }
 
 function moved(metric: MetricData, to: HrTime): MetricData {
@@ -108,6 +111,10 @@ function isLater(a: HrTime, b: HrTime): boolean {
 
 function later(a: HrTime, b: HrTime): HrTime {
   return isLater(a, b) ? a : b;
+}
+
+function millisecondOf([seconds, nanos]: HrTime): number {
+  return seconds * 1000 + Math.floor(nanos / 1e6);
 }
 
 function oneMillisecondAfter([seconds, nanos]: HrTime): HrTime {

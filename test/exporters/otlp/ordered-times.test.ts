@@ -55,7 +55,7 @@ const HOST = resourceMetrics({ 'service.instance.id': 'host' }, []).resource;
 const START: HrTime = [999, 0];
 
 function at(ms: number): HrTime {
-  return [1000 + Math.floor(ms / 1000), (ms % 1000) * 1e6];
+  return [1000 + Math.floor(ms / 1000), Math.round((ms % 1000) * 1e6)];
 }
 
 /** The points of one group, sampled at this time; the value tells samples apart. */
@@ -132,6 +132,11 @@ describe('OrderedTimes', () => {
     { case: 'two groups that are late one after the other', collections: [[group('a', 480)], [group('b', 209)], [group('c', 210)]] },
     { case: 'a late group whose next sample is older than its exported time', collections: twiceLate() },
     { case: 'a process whose first sample comes late', collections: lateProcess() },
+    { case: 'samples of one group within one millisecond', collections: [[group('a', 480)], [group('a', 480.2)], [group('a', 480.4)]] },
+    {
+      case: 'a late group whose next sample has its time and a microsecond more',
+      collections: [[group('a', 900)], [group('late', 300)], [group('late', 900.001)]],
+    },
     { case: 'a wall clock that is set back by two seconds', collections: clockSteps(2_000) },
   ])('makes requests that Prometheus takes: $case', ({ collections }) => {
     expect(refusedOf(collections)).toEqual([]);
