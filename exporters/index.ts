@@ -69,8 +69,10 @@ async function createExporter(entry: ExporterEntry, services: ExporterServices):
         onDropped: () => telemetry.reportDropped(entry.id),
       });
     case 'prometheus':
+      if (entry.settings.implementation === 'sdk') return createSdkPage(entry.id, entry.settings, services);
       return createPrometheusExporter(entry.settings, prometheusServices(services, entry.id), { id: entry.id, env: services.env });
     case 'otlp':
+      if (entry.settings.implementation === 'sdk') return createSdkOtlp(entry.id, entry.settings, { ...services, logger });
       return createOtlp(entry.id, entry.settings, { ...services, logger });
   }
 }
@@ -97,4 +99,14 @@ async function createOtlp(id: string, settings: OtlpSettings, { clock, logger, t
   let exporter: OtlpExporter | undefined;
   exporter = await createOtlpExporter(settings, { id, clock, logger, telemetry: delivery, userAgent: `neuron-otel/${version}` });
   return exporter;
+}
+
+async function createSdkOtlp(id: string, settings: OtlpSettings, { clock, logger, env }: ExporterServices): Promise<Exporter> {
+  const { createSdkExporter } = await import('./otlp/sdk.ts');
+  return createSdkExporter(settings, { id, clock, logger, env });
+}
+
+async function createSdkPage(id: string, settings: PrometheusSettings, services: ExporterServices): Promise<Exporter> {
+  const { createSdkPrometheusExporter } = await import('./prometheus/sdk.ts');
+  return createSdkPrometheusExporter(settings, { id, ...prometheusServices(services, id) });
 }

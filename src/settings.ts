@@ -87,6 +87,11 @@ export interface SettingsReader {
   warn(key: string, message: string): void;
 }
 
+/** Refuses each of these keys that somebody set. */
+export function refuseGiven(reader: SettingsReader, keys: readonly string[], message: string): void {
+  for (const key of keys) if (reader.origin(key) !== 'default') reader.refuse(key, message);
+}
+
 /** A type of exporter as the configuration sees it. */
 export interface ExporterType<T> {
   readonly description: string;

@@ -23,13 +23,20 @@ export interface SdkServices {
   readonly id: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
+
+/** The SDK's exporters read these themselves, whatever the name of the destination. */
+const HEADER_VARIABLES = ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_METRICS_HEADERS'] as const;
 
 /**
  * Creates an exporter of the OpenTelemetry SDK for one destination: `implementation: sdk`. This module is imported only then, and the
  * exporter's package only for its protocol. The agent converts collections before (order of times, form of histograms, temporality).
  */
-export async function createSdkExporter(settings: OtlpSettings, { id, clock, logger }: SdkServices): Promise<PushExporter> {
+export async function createSdkExporter(settings: OtlpSettings, { id, clock, logger, env = {} }: SdkServices): Promise<PushExporter> {
+  const variables = HEADER_VARIABLES.filter((name) => env[name] !== undefined);
+  if (id !== 'otlp' && variables.length > 0)
+    logger.warn({ variables }, 'the OpenTelemetry SDK sends the headers of these variables to this destination too');
   const exporter = await loadExporter(settings, logger);
   const converter = new CollectionConverter(settings, clock.nowMs());
   const adapted = adaptPushMetricExporter(exporter, { id, timeoutMs: settings.timeout, clock });

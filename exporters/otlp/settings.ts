@@ -1,4 +1,17 @@
-import { absolutePath, boolean, bytes, choice, defaultsOf, duration, endpoint, headers, integer, path, text } from '../../src/settings.ts';
+import {
+  absolutePath,
+  boolean,
+  bytes,
+  choice,
+  defaultsOf,
+  duration,
+  endpoint,
+  headers,
+  integer,
+  path,
+  refuseGiven,
+  text,
+} from '../../src/settings.ts';
 import type { ExporterType, Section, SettingsOf, SettingsReader } from '../../src/settings.ts';
 
 const SECOND_MS = 1_000;
@@ -26,6 +39,10 @@ const SECTION = {
     default: null,
     env: 'OTEL_EXPORTER_OTLP_METRICS_ENDPOINT',
     doc: 'URL that is used as it is, instead of endpoint.',
+  }),
+  implementation: choice(['native', 'sdk'], {
+    default: 'native',
+    doc: "The agent's own exporter with its queue, or the exporter of the OpenTelemetry SDK: an escape hatch without a queue, see docs/otlp.md.",
   }),
   protocol: choice(OTLP_PROTOCOLS, {
     default: 'http/protobuf',
@@ -138,6 +155,7 @@ export const OTLP_TYPE: ExporterType<OtlpSettings> = {
   read(reader) {
     const given = reader.read(SECTION);
     refuseCombinations(given, reader);
+    if (given.implementation === 'sdk') refuseWithSdk(given, reader);
     return { ...given, endpoint: resolvedEndpoint(given, reader) };
   },
   claims: ({ queue }) => (queue.directory === null ? [] : [`the folder ${JSON.stringify(queue.directory.replace(/(.)\/+$/, '$1'))}`]),
@@ -146,6 +164,25 @@ export const OTLP_TYPE: ExporterType<OtlpSettings> = {
 function refuseCombinations({ tls, protocol, compression }: Given, reader: SettingsReader): void {
   if ((tls.cert_file === null) !== (tls.key_file === null)) reader.refuse('tls', 'needs cert_file and key_file together');
   if (protocol === 'grpc' && compression === 'zstd') reader.refuse('compression', 'zstd is not available with grpc');
+}
+
+const NOT_WITH_SDK = 'is not available with implementation: sdk';
+
+/** The SDK's exporters have no queue and no limits of a request. Over gRPC they take headers and certificates from variables only. */
+function refuseWithSdk({ protocol, compression }: Given, reader: SettingsReader): void {
+  const keys = ['queue', 'batch'] as const;
+  for (const key of keys)
+    refuseGiven(
+      reader,
+      Object.keys(SECTION[key]).map((name) => `${key}.${name}`),
+      NOT_WITH_SDK,
+    );
+  if (compression === 'zstd') reader.refuse('compression', 'zstd is not available with implementation: sdk');
+  if (protocol !== 'grpc') return;
+  const fromFile = ['headers', 'tls.ca_file', 'tls.cert_file', 'tls.key_file'].filter((key) => reader.origin(key) === 'file');
+  for (const key of fromFile)
+    reader.refuse(key, 'is not available with implementation: sdk and grpc; the SDK reads the variable of the specification');
+  refuseGiven(reader, ['tls.server_name', 'tls.insecure_skip_verify'], 'is not available with implementation: sdk and grpc');
 }
 
 /**

@@ -4,39 +4,40 @@ import { definitionOf } from '../../src/metric-table.ts';
 import { ExplicitHistograms } from '../wire/explicit-histograms.ts';
 import { withPoints } from '../wire/points.ts';
 import type { PrometheusExporter, PrometheusServices } from './endpoint.ts';
+import type { PrometheusSettings } from './settings.ts';
 
 /** Settings that the SDK's exporter has. */
-export interface SdkPageOptions {
+export type SdkPageSettings = Pick<PrometheusSettings, 'host' | 'port' | 'telemetry_path' | 'scope_labels' | 'target_info'>;
+
+export interface SdkPageServices extends Pick<PrometheusServices, 'collect' | 'log' | 'onScrape'> {
   readonly id: string;
-  readonly host: string;
-  readonly port: number;
-  readonly telemetryPath: string;
-  readonly scopeLabels: boolean;
-  readonly targetInfo: boolean;
 }
 
 /**
  * Creates the Prometheus exporter of the OpenTelemetry SDK: `implementation: sdk`. Its server and its page are the SDK's own; the agent
  * gives it one collection for each scrape. This module and the SDK's package are imported only then.
  */
-export async function createSdkPrometheusExporter(
-  { id, host, port, telemetryPath, scopeLabels, targetInfo }: SdkPageOptions,
-  { collect, log }: Pick<PrometheusServices, 'collect' | 'log'>,
-): Promise<PrometheusExporter> {
+export async function createSdkPrometheusExporter(settings: SdkPageSettings, services: SdkPageServices): Promise<PrometheusExporter> {
+  const { host, port } = settings;
+  const { id, log } = services;
   const sdk = await import('@opentelemetry/exporter-prometheus');
+  const explicit = new ExplicitHistograms();
   class CollectionExporter extends sdk.PrometheusExporter {
-    readonly #explicit = new ExplicitHistograms();
-
     override async collect(): Promise<CollectionResult> {
-      return { resourceMetrics: onePage(this.#explicit.convert(await collect())), errors: [] };
+      try {
+        return { resourceMetrics: onePage(explicit.convert(await services.collect())), errors: [] };
+      } catch (thrown) {
+        services.onScrape({ outcome: 'failed', error: AgentError.from(thrown, 'internal', 'prometheus') });
+        throw thrown;
+      }
     }
   }
   const exporter = new CollectionExporter({
     host,
     port,
-    endpoint: telemetryPath,
-    withoutScopeInfo: !scopeLabels,
-    withoutTargetInfo: !targetInfo,
+    endpoint: settings.telemetry_path,
+    withoutScopeInfo: !settings.scope_labels,
+    withoutTargetInfo: !settings.target_info,
     preventServerStart: true,
   });
   return {

@@ -1,5 +1,5 @@
-import { boolean, choice, defaultsOf, integer, list, path, text } from '../../src/settings.ts';
-import type { ExporterType, Section, SettingsOf } from '../../src/settings.ts';
+import { boolean, choice, defaultsOf, integer, list, path, refuseGiven, text } from '../../src/settings.ts';
+import type { ExporterType, Section, SettingsOf, SettingsReader } from '../../src/settings.ts';
 
 /** The specification's `translation_strategy` values (OpenTelemetry "Prometheus Metrics Exporter"). */
 export const TRANSLATION_STRATEGIES = [
@@ -28,6 +28,10 @@ const SECTION = {
     env: 'OTEL_EXPORTER_PROMETHEUS_PORT',
     flag: '--port',
     doc: 'Port to listen on; 0 takes a free one.',
+  }),
+  implementation: choice(['native', 'sdk'], {
+    default: 'native',
+    doc: "The agent's own page and server, or those of the OpenTelemetry SDK: an escape hatch with fewer settings, see docs/prometheus.md.",
   }),
   naming: choice(['otel', 'legacy', 'both'], {
     default: 'otel',
@@ -106,6 +110,7 @@ export const PROMETHEUS_TYPE = {
     const settings = reader.read(SECTION);
     if (settings.systemd_socket && settings.listen.length > 0)
       reader.refuse('systemd_socket', 'cannot go together with listen: systemd has the addresses');
+    if (settings.implementation === 'sdk') refuseWithSdk(settings, reader);
     return settings;
   },
   claims: (settings) =>
@@ -115,6 +120,25 @@ export const PROMETHEUS_TYPE = {
           .filter((address) => portOf(address) !== 0)
           .map((address) => `the address ${address}`),
 } satisfies ExporterType<PrometheusSettings>;
+
+/** Settings that the SDK's exporter does not have. */
+const NATIVE_ONLY = [
+  'naming',
+  'translation_strategy',
+  'listen',
+  'systemd_socket',
+  'web_config_file',
+  'max_requests',
+  'identity_labels',
+  'resource_labels',
+  'legacy.pod_labels',
+  'legacy.process_label',
+] as const;
+
+function refuseWithSdk({ port }: PrometheusSettings, reader: SettingsReader): void {
+  refuseGiven(reader, NATIVE_ONLY, 'is not available with implementation: sdk');
+  if (port === 0) reader.refuse('port', '0 is not available with implementation: sdk, which takes 9464 instead');
+}
 
 /** Where the page is served, each `HOST:PORT`, `[IPV6]:PORT` or `:PORT`. */
 export function listenAddresses({ listen, host, port }: Pick<PrometheusSettings, 'listen' | 'host' | 'port'>): readonly string[] {

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
-import { loadConfig } from '../../../config/load.ts';
 import { CollectionConverter } from '../../../exporters/otlp/converter.ts';
 import { JsonEncoder } from '../../../exporters/otlp/json.ts';
 import { ProtobufEncoder } from '../../../exporters/otlp/protobuf.ts';
 import { TEST_METRICS, cycle, testStore } from '../../support/metrics.ts';
+import { loadInput } from '../../support/settings.ts';
 
 const page = readFileSync(new URL('../../../docs/otlp.md', import.meta.url), 'utf8');
 
@@ -32,7 +32,7 @@ const EXPECTED = {
 } as const;
 
 describe.each(Object.entries(EXPECTED))('the settings for %s in docs/otlp.md', (receiver, expected) => {
-  const loaded = loadConfig({ text: blocks.get(receiver) ?? '', flags: {}, env: {} });
+  const loaded = loadInput({ text: blocks.get(receiver) ?? '' });
 
   it('are accepted without a warning', () => {
     expect(loaded).toMatchObject({ ok: true, warnings: [] });
@@ -54,7 +54,7 @@ describe.each(Object.entries(EXPECTED))('the settings for %s in docs/otlp.md', (
   function otlp() {
     const config = loaded.ok ? loaded.config.exporters.find((exporter) => exporter.type === 'otlp') : undefined;
     if (config?.type !== 'otlp') throw new Error(`docs/otlp.md has no otlp exporter for ${receiver}`);
-    return config;
+    return config.settings;
   }
 
   function exported() {
@@ -65,7 +65,11 @@ describe.each(Object.entries(EXPECTED))('the settings for %s in docs/otlp.md', (
 
 describe('the page docs/otlp.md', () => {
   it('has settings for the receivers that this test expects, and no others', () => {
-    expect([...blocks.keys()]).toEqual(Object.keys(EXPECTED));
+    expect([...blocks.keys()]).toEqual([...Object.keys(EXPECTED), 'The exporter of the OpenTelemetry SDK']);
+  });
+
+  it('has settings for the exporter of the SDK that are accepted without a warning', () => {
+    expect(loadInput({ text: blocks.get('The exporter of the OpenTelemetry SDK') ?? '' })).toMatchObject({ ok: true, warnings: [] });
   });
 });
 
@@ -75,18 +79,18 @@ describe('the limits for CloudWatch', () => {
     { points: 1000, requests: [1000] },
     { points: 1001, requests: [1000, 1] },
   ])('put $points points into requests of $requests points', ({ points, requests }) => {
-    const loaded = loadConfig({ text: blocks.get('CloudWatch') ?? '', flags: {}, env: {} });
+    const loaded = loadInput({ text: blocks.get('CloudWatch') ?? '' });
     const config = loaded.ok ? loaded.config.exporters[0] : undefined;
     if (config?.type !== 'otlp') throw new Error('no otlp exporter');
     for (const encoder of [new ProtobufEncoder(), new JsonEncoder()])
-      expect(encoder.encode([gauges(points)], config.batch).requests.map((request) => request.points)).toEqual(requests);
+      expect(encoder.encode([gauges(points)], config.settings.batch).requests.map((request) => request.points)).toEqual(requests);
   });
 
   it('keep requests below one megabyte', () => {
-    const loaded = loadConfig({ text: blocks.get('CloudWatch') ?? '', flags: {}, env: {} });
+    const loaded = loadInput({ text: blocks.get('CloudWatch') ?? '' });
     const config = loaded.ok ? loaded.config.exporters[0] : undefined;
     if (config?.type !== 'otlp') throw new Error('no otlp exporter');
-    expect(config.batch.maxBytes).toBeLessThanOrEqual(1_000_000);
+    expect(config.settings.batch.max_bytes).toBeLessThanOrEqual(1_000_000);
   });
 });
 

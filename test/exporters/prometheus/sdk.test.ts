@@ -2,18 +2,18 @@ import { DataPointType } from '@opentelemetry/sdk-metrics';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
 import { createSdkPrometheusExporter } from '../../../exporters/prometheus/sdk.ts';
-import type { SdkPageOptions } from '../../../exporters/prometheus/sdk.ts';
+import type { SdkPageServices, SdkPageSettings } from '../../../exporters/prometheus/sdk.ts';
 import { silentLogger } from '../../../src/log.ts';
 import { HOST, TEST_METRICS, cycle, runtime, testStore } from '../../support/metrics.ts';
+import { prometheusSettings } from '../../support/settings.ts';
 import { freePort } from '../../e2e/support/ports.ts';
 import { familyTypes, parsePage, sampleKey } from './support/parse.ts';
 
-const OPTIONS: Omit<SdkPageOptions, 'port'> = {
+const SERVICES: SdkPageServices = {
   id: 'prometheus',
-  host: '127.0.0.1',
-  telemetryPath: '/metrics',
-  scopeLabels: false,
-  targetInfo: true,
+  collect: () => Promise.resolve(collection()),
+  log: silentLogger,
+  onScrape: () => {},
 };
 
 /** The host and two processes with every instrument. */
@@ -44,17 +44,14 @@ function collection(): readonly ResourceMetrics[] {
   return [store.collectHost(), ...store.collectRuntimes()];
 }
 
-async function pageOf(options: Partial<SdkPageOptions> = {}, path = '/metrics'): Promise<string> {
+async function pageOf(settings: Partial<SdkPageSettings> = {}, path = '/metrics', services = SERVICES): Promise<string> {
   const port = await freePort();
-  await using exporter = await createSdkPrometheusExporter(
-    { ...OPTIONS, port, ...options },
-    { collect: () => Promise.resolve(collection()), log: silentLogger },
-  );
+  await using exporter = await createSdkPrometheusExporter(prometheusSettings({ port, ...settings }), services);
   await exporter.start();
   return (await fetch(`http://127.0.0.1:${port}${path}`)).text();
 }
 
-/** What the page must hold of gauges and counters: `name{labels}` → value. */
+/** The gauges and counters that the page must hold: `name{labels}` → value. */
 function expectedNumbers(): Record<string, string> {
   const [host] = collection();
   const expected: Record<string, string> = {};
@@ -97,24 +94,34 @@ describe('the page of the SDK', () => {
   });
 
   it('is served at the path of the settings only', async () => {
-    expect(await pageOf({ telemetryPath: '/other' }, '/metrics')).toBe('');
+    expect(await pageOf({ telemetry_path: '/other' }, '/metrics')).toBe('');
   });
 
   it('leaves out target_info where the settings do', async () => {
-    expect(familyTypes(await pageOf({ targetInfo: false })).has('target_info')).toBe(false);
+    expect(familyTypes(await pageOf({ target_info: false })).has('target_info')).toBe(false);
   });
 
   it('has labels of the scope where the settings do', async () => {
-    const [sample] = parsePage(await pageOf({ scopeLabels: true })).filter(({ name }) => name === 'test_utilization');
+    const [sample] = parsePage(await pageOf({ scope_labels: true })).filter(({ name }) => name === 'test_utilization');
     expect(sample?.labels['otel_scope_name']).toBe('neuroncore_counters');
   });
 
   it('is refused with the address when the port is taken', async () => {
     const port = await freePort();
-    const services = { collect: () => Promise.resolve(collection()), log: silentLogger };
-    await using first = await createSdkPrometheusExporter({ ...OPTIONS, port }, services);
+    await using first = await createSdkPrometheusExporter(prometheusSettings({ port }), SERVICES);
     await first.start();
-    await using second = await createSdkPrometheusExporter({ ...OPTIONS, port }, services);
+    await using second = await createSdkPrometheusExporter(prometheusSettings({ port }), SERVICES);
     await expect(second.start()).rejects.toThrow(`cannot listen on 127.0.0.1:${port}`);
+  });
+
+  it('reports a collection that fails, although the SDK answers 200', async () => {
+    const outcomes: string[] = [];
+    const services = {
+      ...SERVICES,
+      collect: () => Promise.reject(new Error('broken')),
+      onScrape: ({ outcome }: { readonly outcome: string }) => void outcomes.push(outcome),
+    };
+    expect(await pageOf({}, '/metrics', services)).toContain('# failed to export metrics: Error: broken');
+    expect(outcomes).toEqual(['failed']);
   });
 });
