@@ -9,7 +9,12 @@ import { peerPath } from '../../../scripts/peers.ts';
 import { freePort } from './ports.ts';
 import { RunningProcess } from './process.ts';
 
-/** A real OpenTelemetry Collector: OTLP in over HTTP and gRPC, a JSON file out. */
+export interface CollectorOptions {
+  /** Where a Prometheus takes remote write; then the points go there instead of into the file. */
+  readonly remoteWriteUrl?: string;
+}
+
+/** A real OpenTelemetry Collector: OTLP in over HTTP and gRPC, a JSON file or remote write out. */
 export class Collector {
   readonly process: RunningProcess;
   /** `http://127.0.0.1:PORT`, without a path. */
@@ -17,17 +22,17 @@ export class Collector {
   readonly grpcEndpoint: string;
   readonly #folder: TemporaryFolder;
 
-  private constructor(folder: TemporaryFolder, ports: { readonly http: number; readonly grpc: number }) {
+  private constructor(folder: TemporaryFolder, ports: { readonly http: number; readonly grpc: number }, options: CollectorOptions) {
     this.#folder = folder;
     this.httpEndpoint = `http://127.0.0.1:${ports.http}`;
     this.grpcEndpoint = `http://127.0.0.1:${ports.grpc}`;
-    writeFileSync(folder.file('config.json'), JSON.stringify(collectorConfig(ports, folder.file('received.json'))));
+    writeFileSync(folder.file('config.json'), JSON.stringify(collectorConfig(ports, exporterConfig(folder, options))));
     this.process = new RunningProcess('collector', peerPath('collector'), ['--config', `file:${folder.file('config.json')}`]);
   }
 
-  static async start(): Promise<Collector> {
+  static async start(options: CollectorOptions = {}): Promise<Collector> {
     const ports = { http: await freePort(), grpc: await freePort() };
-    const collector = new Collector(new TemporaryFolder(), ports);
+    const collector = new Collector(new TemporaryFolder(), ports, options);
     for (const port of [ports.http, ports.grpc]) await collector.process.until(`port ${port} to open`, () => isOpen(port));
     return collector;
   }
@@ -62,15 +67,21 @@ export class Collector {
   }
 }
 
-function collectorConfig(ports: { readonly http: number; readonly grpc: number }, output: string): object {
+/** Metric names without suffixes for type and unit, so that a test need not know the rules for them. */
+function exporterConfig(folder: TemporaryFolder, { remoteWriteUrl }: CollectorOptions): Readonly<Record<string, object>> {
+  if (remoteWriteUrl === undefined) return { file: { path: folder.file('received.json'), flush_interval: '100ms' } };
+  return { prometheusremotewrite: { endpoint: remoteWriteUrl, add_metric_suffixes: false } };
+}
+
+function collectorConfig(ports: { readonly http: number; readonly grpc: number }, exporters: Readonly<Record<string, object>>): object {
   return {
     receivers: {
       otlp: { protocols: { http: { endpoint: `127.0.0.1:${ports.http}` }, grpc: { endpoint: `127.0.0.1:${ports.grpc}` } } },
     },
-    exporters: { file: { path: output, flush_interval: '100ms' } },
+    exporters,
     service: {
       telemetry: { metrics: { level: 'none' }, logs: { level: 'warn' } },
-      pipelines: { metrics: { receivers: ['otlp'], exporters: ['file'] } },
+      pipelines: { metrics: { receivers: ['otlp'], exporters: Object.keys(exporters) } },
     },
   };
 }

@@ -2,15 +2,17 @@ import { writeFileSync } from 'node:fs';
 import { peerPath } from '../../../scripts/peers.ts';
 import { TemporaryFolder } from './folder.ts';
 import { asArray, asObject, asObjects } from './json.ts';
+import type { JsonObject } from './json.ts';
 import { freePort } from './ports.ts';
 import { RunningProcess } from './process.ts';
 import type { QueryResult } from './prometheus.ts';
 
-/** A real Prometheus 3 with its OTLP receiver. */
+/** A real Prometheus 3 with its receivers of OTLP and of remote write. */
 export class Prometheus3 {
   readonly process: RunningProcess;
   /** Base URL of the OTLP receiver, to which exporters add `/v1/metrics`. */
   readonly otlpEndpoint: string;
+  readonly remoteWriteUrl: string;
   readonly #folder: TemporaryFolder;
   readonly #url: string;
 
@@ -18,12 +20,14 @@ export class Prometheus3 {
     this.#folder = folder;
     this.#url = `http://127.0.0.1:${port}`;
     this.otlpEndpoint = `${this.#url}/api/v1/otlp`;
+    this.remoteWriteUrl = `${this.#url}/api/v1/write`;
     writeFileSync(folder.file('prometheus.yml'), JSON.stringify(config));
     this.process = new RunningProcess('prometheus-3', peerPath('prometheus-3'), [
       `--config.file=${folder.file('prometheus.yml')}`,
       `--storage.tsdb.path=${folder.file('data')}`,
       `--web.listen-address=127.0.0.1:${port}`,
       '--web.enable-otlp-receiver',
+      '--web.enable-remote-write-receiver',
       '--log.level=warn',
     ]);
   }
@@ -42,14 +46,14 @@ export class Prometheus3 {
     return prometheus;
   }
 
-  /** Instant query, now. */
+  /** Instant query, now. The value of a native histogram is its count. */
   async query(expression: string): Promise<QueryResult[]> {
     const response = await fetch(`${this.#url}/api/v1/query?query=${encodeURIComponent(expression)}`);
     const answer = asObject(await response.json(), 'answer');
     if (answer['status'] !== 'success') throw new Error(`${expression}: ${JSON.stringify(answer)}`);
     return asObjects(asObject(answer['data'], 'data')['result'], 'result').map((series) => ({
       labels: Object.fromEntries(Object.entries(asObject(series['metric'], 'metric')).map(([name, value]) => [name, String(value)])),
-      value: Number(asArray(series['value'], 'value')[1]),
+      value: valueOf(series),
     }));
   }
 
@@ -64,4 +68,9 @@ export class Prometheus3 {
     await this.process[Symbol.asyncDispose]();
     this.#folder[Symbol.dispose]();
   }
+}
+
+function valueOf(series: JsonObject): number {
+  if (series['histogram'] === undefined) return Number(asArray(series['value'], 'value')[1]);
+  return Number(asObject(asArray(series['histogram'], 'histogram')[1], 'histogram')['count']);
 }
