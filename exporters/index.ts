@@ -4,7 +4,7 @@ import type { Exporter } from '../src/exporter.ts';
 import type { Clock, Host } from '../src/host.ts';
 import type { Logger } from '../src/log.ts';
 import type { MetricGroup } from '../src/readings.ts';
-import type { SelfTelemetry } from '../src/self-telemetry.ts';
+import type { SelfTelemetry } from '../src/telemetry.ts';
 import type { ExporterType } from '../src/settings.ts';
 import type { SourceId } from '../src/source.ts';
 import { JsonStdoutExporter } from './json-stdout/exporter.ts';

@@ -14,11 +14,11 @@ import { Scheduler } from './scheduler.ts';
 import { groupsByPeriod } from './selection.ts';
 import type { Selection } from './selection.ts';
 import { SELF_SCOPE } from './self-metrics.ts';
-import type { SelfTelemetry } from './self-telemetry.ts';
-import type { SeriesStore } from './series-store.ts';
+import type { SelfTelemetry } from './telemetry.ts';
+import type { SeriesStore } from './store.ts';
 import { SourceLadder } from './source-ladder.ts';
 import type { PullSource, ReadingBatch, StreamLine, StreamSource } from './source.ts';
-import { PullReader, TickReader } from './tick-reader.ts';
+import { PullReader, TickReader } from './readers.ts';
 
 export interface AgentOptions {
   readonly clock: Clock;

@@ -6,8 +6,8 @@ import type { AnyGroupReading, HostFacts, MetricGroup, RuntimeRef } from './read
 import { SampleClock } from './sample-clock.ts';
 import type { SampleMoment } from './sample-clock.ts';
 import type { Selection } from './selection.ts';
-import type { SelfTelemetry } from './self-telemetry.ts';
-import type { EntityRef, SeriesStore } from './series-store.ts';
+import type { SelfTelemetry } from './telemetry.ts';
+import type { EntityRef, SeriesStore } from './store.ts';
 import type { ReadingBatch } from './source.ts';
 
 /** Averages and shares of a shorter period mean nothing: neuron-monitor's first record covers 0 to 70 ms. */

@@ -3,7 +3,7 @@ import { withDeadline } from '../../src/deadline.ts';
 import { AgentError } from '../../src/errors.ts';
 import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/exporter.ts';
 import type { Clock } from '../../src/host.ts';
-import { countPoints } from '../../src/tick-reader.ts';
+import { countPoints } from '../../src/readers.ts';
 import { compressBody } from './compression.ts';
 import { CollectionConverter } from './converter.ts';
 import type { RequestQueue } from './queue.ts';

@@ -1,6 +1,6 @@
 import { JsonMetricsSerializer } from '@opentelemetry/otlp-transformer';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
-import { countPoints } from '../../src/tick-reader.ts';
+import { countPoints } from '../../src/readers.ts';
 import type { OtlpSettings } from './settings.ts';
 import { slicePoints } from '../wire/points.ts';
 import type { EncodedRequest, EncodedRequests, RequestEncoder } from './requests.ts';

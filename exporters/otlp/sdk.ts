@@ -9,7 +9,7 @@ import { AgentError } from '../../src/errors.ts';
 import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/exporter.ts';
 import type { Clock } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
-import { countPoints } from '../../src/tick-reader.ts';
+import { countPoints } from '../../src/readers.ts';
 import { CollectionConverter } from './converter.ts';
 import { HeaderSource, TlsSource } from './credentials.ts';
 import type { OtlpSettings } from './settings.ts';

@@ -3,7 +3,6 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AgentProcess, projectRoot } from './support/agent.ts';
-import { Collector } from './support/collector.ts';
 import { TemporaryFolder } from './support/folder.ts';
 import { parseObject } from './support/json.ts';
 import { flatten } from './support/otlp-json.ts';
@@ -126,15 +125,5 @@ describe.each(HOSTS)('two hosts that differ in $name', ({ instanceIds, machineId
     await expectAllApart(prometheus, points);
     await expectFoundByProcess(prometheus);
     console.log(`${points.length} points, as many series`);
-  });
-
-  it('stay apart behind a Collector that writes to Prometheus', { timeout: 120_000 }, async () => {
-    await using prometheus = await Prometheus3.start(WITHOUT_SUFFIXES);
-    await using collector = await Collector.start({ remoteWriteUrl: prometheus.remoteWriteUrl });
-    const both = hosts();
-    const points = (await Promise.all(both.map(async (host) => pointsOf(host)))).flat();
-    for (const host of both) await send(host, collector.httpEndpoint);
-    await expectAllApart(prometheus, points);
-    await expectFoundByProcess(prometheus);
   });
 });

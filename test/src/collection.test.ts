@@ -5,7 +5,7 @@ import { instanceIdOf } from '../../src/identity.ts';
 import { silentLogger } from '../../src/log.ts';
 import type { Receiver } from '../../src/receiver.ts';
 import type { AnyGroupReading, HostFacts, MetricGroup } from '../../src/readings.ts';
-import { SelfTelemetry } from '../../src/self-telemetry.ts';
+import { SelfTelemetry } from '../../src/telemetry.ts';
 import type { ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { TEST_METRICS, flatten, testStore } from '../support/metrics.ts';

@@ -2,8 +2,8 @@ import { defineMetrics } from '../../src/metric-table.ts';
 import type { CycleResult, CycleTime, Recorder } from '../../src/receiver.ts';
 import type { MetricGroup } from '../../src/readings.ts';
 import type { ClockState } from '../../src/sample-clock.ts';
-import { SeriesStore } from '../../src/series-store.ts';
-import type { EntityRef, SeriesSelection, SeriesStoreOptions } from '../../src/series-store.ts';
+import { SeriesStore } from '../../src/store.ts';
+import type { EntityRef, SeriesSelection, SeriesStoreOptions } from '../../src/store.ts';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 
 /** A small table with every instrument, for tests of the store, the readers and the exporters. */

@@ -11,7 +11,7 @@ import type { ReceiverContext } from '../../src/receiver.ts';
 import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../src/readings.ts';
 import type { MetricGroup, RuntimeRef } from '../../src/readings.ts';
 import type { Selection } from '../../src/selection.ts';
-import { SelfTelemetry } from '../../src/self-telemetry.ts';
+import { SelfTelemetry } from '../../src/telemetry.ts';
 import type { ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { ManualClock } from './manual-clock.ts';
 import { T0_MS, TestStore } from './metrics.ts';

@@ -16,7 +16,7 @@ import { assemble } from '../../cli/assemble.ts';
 import type { Assembly } from '../../cli/assemble.ts';
 import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/exporter.ts';
 import { silentLogger } from '../../src/log.ts';
-import { countPoints } from '../../src/tick-reader.ts';
+import { countPoints } from '../../src/readers.ts';
 import { emptyHost } from './cli.ts';
 import { ManualClock } from './manual-clock.ts';
 import { decodeRequest } from './otlp-decode.ts';

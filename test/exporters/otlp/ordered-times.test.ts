@@ -10,7 +10,7 @@ import type { MetricGroup } from '../../../src/readings.ts';
 import { SampleClock } from '../../../src/sample-clock.ts';
 import { SelfInstruments } from '../../../src/self-instruments.ts';
 import { msFromHrTime } from '../../../src/series.ts';
-import { TickReader, countPoints } from '../../../src/tick-reader.ts';
+import { TickReader, countPoints } from '../../../src/readers.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { HOST as HOST_ENTITY, T0_MS, TEST_METRICS, cycle as cycleAt, testStore } from '../../support/metrics.ts';
 import { gauge, point, resourceMetrics } from './batches.ts';

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { JsonEncoder, otlpJson } from '../../../exporters/otlp/json.ts';
 import { ProtobufEncoder } from '../../../exporters/otlp/protobuf.ts';
 import { UNLIMITED } from '../../../exporters/otlp/requests.ts';
-import { countPoints } from '../../../src/tick-reader.ts';
+import { countPoints } from '../../../src/readers.ts';
 import { resourceMetrics as anyResourceMetrics } from './arbitrary.ts';
 import { decodeResources } from '../../support/otlp-decode.ts';
 import { everyKind, gauge, point, resourceMetrics } from './batches.ts';

@@ -5,7 +5,7 @@ import { ProtobufEncoder } from '../../../exporters/otlp/protobuf.ts';
 import type { ExportOutcome, PushExporter } from '../../../src/exporter.ts';
 import { SelfInstruments } from '../../../src/self-instruments.ts';
 import { SampleClock } from '../../../src/sample-clock.ts';
-import { TickReader } from '../../../src/tick-reader.ts';
+import { TickReader } from '../../../src/readers.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { HOST, TEST_METRICS, cycle, runtime, testStore } from '../../support/metrics.ts';
 

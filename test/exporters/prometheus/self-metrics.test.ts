@@ -4,8 +4,8 @@ import { prometheusServices } from '../../../exporters/index.ts';
 import { AgentError } from '../../../src/errors.ts';
 import { createLogger } from '../../../src/log.ts';
 import { SampleClock } from '../../../src/sample-clock.ts';
-import { SelfTelemetry } from '../../../src/self-telemetry.ts';
-import { PullReader } from '../../../src/tick-reader.ts';
+import { SelfTelemetry } from '../../../src/telemetry.ts';
+import { PullReader } from '../../../src/readers.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { flatten, testStore } from '../../support/metrics.ts';
 

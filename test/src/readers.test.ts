@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { ExportOutcome, PushExporter } from '../../src/exporter.ts';
 import type { MetricGroup } from '../../src/readings.ts';
 import { SampleClock } from '../../src/sample-clock.ts';
-import { PullReader, TickReader, countPoints } from '../../src/tick-reader.ts';
+import { PullReader, TickReader, countPoints } from '../../src/readers.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { T0_MS, TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
 import type { FlatPoint } from '../support/metrics.ts';

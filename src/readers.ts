@@ -6,7 +6,7 @@ import { definitionOf } from './metric-table.ts';
 import type { MetricGroup } from './readings.ts';
 import type { SampleClock } from './sample-clock.ts';
 import { hrTimeFromMs } from './series.ts';
-import type { SeriesSelection, SeriesStore } from './series-store.ts';
+import type { SeriesSelection, SeriesStore } from './store.ts';
 
 /** What a reader tells the agent about its work. */
 export interface TickObserver {

@@ -5,8 +5,8 @@ import { DeliveryTelemetry } from '../../src/delivery-telemetry.ts';
 import { createLogger, silentLogger } from '../../src/log.ts';
 import { SELF_METRICS } from '../../src/self-metrics.ts';
 import { SampleClock } from '../../src/sample-clock.ts';
-import { SelfTelemetry } from '../../src/self-telemetry.ts';
-import { PullReader } from '../../src/tick-reader.ts';
+import { SelfTelemetry } from '../../src/telemetry.ts';
+import { PullReader } from '../../src/readers.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { flatten, testStore } from '../support/metrics.ts';
 

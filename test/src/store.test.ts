@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { SUSPENDED_ENTITY_RETENTION_MS } from '../../src/series-store.ts';
+import { SUSPENDED_ENTITY_RETENTION_MS } from '../../src/store.ts';
 
 import { runtimeKey } from '../../src/readings.ts';
-import type { EntityRef } from '../../src/series-store.ts';
+import type { EntityRef } from '../../src/store.ts';
 import { MAX_ATTRIBUTE_LENGTH } from '../../src/series.ts';
 import { HOST, T0_MS, TEST_METRICS, cycle, flatten, runtime, testStore } from '../support/metrics.ts';
 import type { Recorder } from '../../src/receiver.ts';
