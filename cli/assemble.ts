@@ -4,7 +4,7 @@ import type { SourceSet } from '../sources/index.ts';
 import { createExporters } from '../exporters/index.ts';
 import type { ExporterServices } from '../exporters/index.ts';
 import { reportFromLine } from '../exporters/json-stdout/from-line.ts';
-import { documentFromReadings } from '../exporters/json-stdout/from-readings.ts';
+import { reportFromReadings } from '../exporters/json-stdout/from-readings.ts';
 import { RECEIVERS, runtimeResource } from '../receivers/index.ts';
 import { selectionOf } from '../config/groups.ts';
 import { Agent } from '../src/agent.ts';
@@ -15,7 +15,6 @@ import { machineName } from '../src/identity.ts';
 import type { Logger } from '../src/log.ts';
 import { toggleOf } from '../src/metric-table.ts';
 import type { MetricDefinition } from '../src/metric-table.ts';
-import type { Report } from '../src/report.ts';
 import type { HostFacts } from '../src/readings.ts';
 import { SelfTelemetry } from '../src/telemetry.ts';
 import { SeriesStore } from '../src/store.ts';
@@ -33,6 +32,8 @@ export interface AssembleOptions {
   readonly sources?: SourceSet;
   /** In place of the configured exporters. */
   readonly exporters?: (services: ExporterServices) => readonly Exporter[] | Promise<readonly Exporter[]>;
+  /** Native sources are read twice at the start, so far apart, for a first report that is complete; once when absent. */
+  readonly firstReadingsApartMs?: number;
   /** Snapshots also hold what feeds legacy families only; true when absent, because a Prometheus page may need it. */
   readonly legacySnapshots?: boolean;
 }
@@ -88,7 +89,11 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
     telemetry,
     exporters,
     pullSources: sources.pullSources,
-    reports: { fromLine: (line) => reportFromLine(line, selection), fromReadings: reportFromReadings },
+    reports: {
+      fromLine: (line) => reportFromLine(line, selection),
+      fromReadings: (readings, { runtimes }) => reportFromReadings({ readings, facts: collection.factReadings(), runtimes }),
+    },
+    ...(options.firstReadingsApartMs === undefined ? {} : { firstReadingsApartMs: options.firstReadingsApartMs }),
     selfMetrics: config.telemetry.self_metrics,
     legacySnapshots: options.legacySnapshots ?? true,
     version: VERSION,
@@ -124,10 +129,6 @@ function hostIdentityOf(config: AgentConfig, host: Host): (facts: HostFacts) => 
     if (instance?.instance_id !== undefined && instance.instance_id !== '') return instance.instance_id;
     return readMachine(host).info.instance_id ?? machineName(host);
   };
-}
-
-function reportFromReadings(collection: Collection): Report {
-  return { document: documentFromReadings(collection.latestReadings(), collection.runtimes) };
 }
 
 function withBootTime(bootMs: number | undefined): { readonly bootTimeMs?: number } {

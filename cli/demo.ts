@@ -9,7 +9,7 @@ import { assemble } from './assemble.ts';
 import { load } from './config.ts';
 import type { AgentConfig, ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
-import { runAssembly } from './run.ts';
+import { FIRST_READINGS_APART_MS, runAssembly } from './run.ts';
 import { createConfiguredSources } from './virtual.ts';
 
 export interface DemoInput extends ConfigInput {
@@ -39,7 +39,7 @@ export async function demo(input: DemoInput, io: CliIo): Promise<number> {
   const simulated = await createConfiguredSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
   const thisMachine = only(createProcfsSource({ host: io.host, runtimes: () => [] }), ['vcpu_usage', 'memory_info']);
   const sources = { ...simulated, pullSources: [thisMachine, ...simulated.pullSources] };
-  const assembly = await assemble({ config, io, logger, sources });
+  const assembly = await assemble({ config, io, logger, sources, firstReadingsApartMs: FIRST_READINGS_APART_MS });
   if (input.seconds !== undefined) void delay(input.seconds * 1_000, undefined, { ref: false }).then(() => ended.abort());
   io.stdout.write(welcome(input));
   return runAssembly(assembly, { ...io, stop }, logger);

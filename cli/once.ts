@@ -1,4 +1,5 @@
 import { prometheusText } from '../exporters/prometheus/exposition-text.ts';
+import { periodsOf } from '../config/groups.ts';
 import { AgentError, EXIT } from '../src/errors.ts';
 import type { ReportExporter } from '../src/exporter.ts';
 import type { Report } from '../src/report.ts';
@@ -15,8 +16,10 @@ export interface OnceInput extends ConfigInput {
   readonly selfMetrics?: boolean;
 }
 
-/** Averages and shares need two samples: the first one is the baseline. */
-const LIVE_SAMPLES = 2;
+/** The first record of a live stream covers some milliseconds only. */
+const STREAM_RECORDS = 2;
+/** Tallies, averages and shares need two readings; these are so far apart, or one period where it is shorter. */
+const READINGS_APART_MS = 1_000;
 
 /**
  * Prints one collection and exits. Of a recorded stream that is everything it holds, at its end; of a live source its first sample
@@ -27,7 +30,14 @@ export async function once(input: OnceInput, io: CliIo): Promise<number> {
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   const last = new LastReport();
-  const assembly = await assemble({ config, io, logger, exporters: () => [last], legacySnapshots: input.format === 'prometheus' });
+  const assembly = await assemble({
+    config,
+    io,
+    logger,
+    exporters: () => [last],
+    legacySnapshots: input.format === 'prometheus',
+    firstReadingsApartMs: Math.min(READINGS_APART_MS, ...periodsOf(config).values()),
+  });
   try {
     await assembly.agent.start();
     await enough(assembly, io, sourceSpecOf(config.source).kind === 'file');
@@ -46,12 +56,12 @@ export async function once(input: OnceInput, io: CliIo): Promise<number> {
   }
 }
 
-async function enough({ agent }: Assembly, io: CliIo, isRecording: boolean): Promise<void> {
+async function enough({ agent, sources }: Assembly, io: CliIo, isRecording: boolean): Promise<void> {
   const stopped = new Promise<void>((resolve) => {
     if (io.stop.aborted) resolve();
     else io.stop.addEventListener('abort', () => resolve(), { once: true });
   });
-  const sampled = isRecording ? new Promise<void>(() => {}) : agent.collected(LIVE_SAMPLES);
+  const sampled = isRecording ? new Promise<void>(() => {}) : agent.collected(sources.stream === undefined ? 1 : STREAM_RECORDS);
   await Promise.race([agent.ended, stopped, sampled]);
 }
 

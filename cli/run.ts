@@ -11,6 +11,9 @@ import { load } from './config.ts';
 import type { AgentConfig, ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
 
+/** neuron-monitor's own first record covers some 60 ms; ten ticks of the kernel's clock are 100. */
+export const FIRST_READINGS_APART_MS = 80;
+
 /** Collects and exports until the stream ends, a stop is asked for, or nobody reads the only output. */
 export async function run(input: ConfigInput, io: CliIo): Promise<number> {
   const loaded = load(input, io);
@@ -20,7 +23,7 @@ export async function run(input: ConfigInput, io: CliIo): Promise<number> {
     io.stderr.write('neuron-otel: systemd passed no socket (LISTEN_FDS, LISTEN_PID): is the service started by its .socket unit?\n');
     return EXIT.config;
   }
-  return runAssembly(await assemble({ config, io, logger }), io, logger);
+  return runAssembly(await assemble({ config, io, logger, firstReadingsApartMs: FIRST_READINGS_APART_MS }), io, logger);
 }
 
 /** Known only when the process runs: `validate` cannot see sockets. */

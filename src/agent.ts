@@ -8,8 +8,8 @@ import type { Clock } from './host.ts';
 import type { Logger } from './log.ts';
 import { PullCycle } from './pull-cycle.ts';
 import type { Report } from './report.ts';
-import { isReported } from './readings.ts';
-import type { MetricGroup } from './readings.ts';
+import { isFact, isReported } from './readings.ts';
+import type { AnyGroupReading, MetricGroup } from './readings.ts';
 import { Scheduler } from './scheduler.ts';
 import { groupsByPeriod } from './selection.ts';
 import type { Selection } from './selection.ts';
@@ -34,9 +34,11 @@ export interface AgentOptions {
   readonly reports: {
     /** The line of a stream without what the configuration leaves out. */
     fromLine(line: StreamLine): Report;
-    /** A report in neuron-monitor's shape from the latest readings of native sources. */
-    fromReadings(collection: Collection): Report;
+    /** A report in neuron-monitor's shape: readings of native sources that no report had before, and the facts. */
+    fromReadings(readings: readonly AnyGroupReading[], collection: Collection): Report;
   };
+  /** Native sources are read twice at the start, so far apart, when somebody takes reports: the first one is complete then. */
+  readonly firstReadingsApartMs?: number;
   readonly selfMetrics: boolean;
   /** Snapshots also hold what feeds legacy families only. */
   readonly legacySnapshots: boolean;
@@ -192,11 +194,11 @@ export class Agent {
     const periods = groupsByPeriod(selection);
     const failed = (thrown: unknown): void => telemetry.collectionFailed(AgentError.from(thrown, 'internal', 'agent'));
     if (pullSources.length > 0) {
-      const cycle = this.#createPullCycle();
+      const run = this.#createPullRun();
       const pulls = new Scheduler<ReadonlySet<MetricGroup>>({
         clock,
         tasks: [...periods].map(([periodMs, groups]) => ({ periodMs, value: groups })),
-        run: (due) => cycle.run(new Set(due.flatMap((task) => [...task.value]))),
+        run: (due) => run(new Set(due.flatMap((task) => [...task.value]))),
         skipped: (_task, missed) => telemetry.schedulerSkipped(missed),
         failed,
       });
@@ -219,12 +221,24 @@ export class Agent {
   async #onStreamBatch(batch: ReadingBatch): Promise<void> {
     const { telemetry, reports } = this.#options;
     telemetry.lineReceived(batch.source);
-    const recorded = this.#options.collection.apply([batch], { serves: () => true, namesRuntimes: true });
+    const recorded = groupsOf(this.#options.collection.apply([batch], { serves: () => true, namesRuntimes: true }));
     this.#ladder.streamDelivered(recorded);
     this.#countCollection();
     if (batch.line !== undefined) this.#report(reports.fromLine(batch.line));
     const taken = this.#tick((group) => recorded.has(group));
     await withDeadline(this.#options.clock, taken, EXPORTERS_TAKE_MS);
+  }
+
+  /** The work of one cycle. The first one, where all groups are due, reads twice when a report is to be complete at once. */
+  #createPullRun(): (due: ReadonlySet<MetricGroup>) => Promise<void> {
+    const { stream, firstReadingsApartMs: apartMs } = this.#options;
+    const cycle = this.#createPullCycle();
+    let isFirst = true;
+    return async (due) => {
+      const readsTwice = isFirst && apartMs !== undefined && stream === undefined && this.#reportExporters.length > 0;
+      isFirst = false;
+      await (readsTwice ? cycle.runTwice(due, { apartMs }) : cycle.run(due));
+    };
   }
 
   #createPullCycle(): PullCycle {
@@ -240,16 +254,18 @@ export class Agent {
 
   #publishPulled(batches: readonly ReadingBatch[], isLate: boolean): void {
     const { collection, stream, reports } = this.#options;
-    const recorded = collection.apply(batches, {
+    const readings = collection.apply(batches, {
       // The stream may have come back while the source was read.
       serves: (group) => !this.#ladder.streamServes(group),
       // The processes of a stream are the stream's to name, also while it is silent: their totals wait for its return.
       namesRuntimes: stream === undefined,
     });
-    if (recorded.size === 0) return;
+    if (readings.length === 0) return;
+    const recorded = groupsOf(readings);
     if (!isLate) this.#countCollection();
-    const isReportDue = [...recorded].some((group) => isReported(group));
-    if (isReportDue && (stream === undefined || this.#streamIsDown)) this.#report(reports.fromReadings(collection));
+    // Facts are part of every report, so late ones alone are no reason for one.
+    const isReportDue = [...recorded].some((group) => isReported(group) && !(isLate && isFact(group)));
+    if (isReportDue && (stream === undefined || this.#streamIsDown)) this.#report(reports.fromReadings(readings, collection));
     // Exports take their own time; the next sample does not wait for them.
     void this.#tick((group) => recorded.has(group));
   }
@@ -267,4 +283,8 @@ export class Agent {
     const due = this.#readers.filter((reader) => [...reader.groups].some((group) => wants(group)));
     await Promise.all(due.map((reader) => reader.tick()));
   }
+}
+
+function groupsOf(readings: readonly AnyGroupReading[]): ReadonlySet<MetricGroup> {
+  return new Set(readings.map(({ group }) => group));
 }

@@ -1,7 +1,7 @@
 import { AgentError } from './errors.ts';
 import type { Clock } from './host.ts';
 import type { CycleResult, CycleTime, Receiver, ReceiverContext } from './receiver.ts';
-import { isRuntimeGroup, runtimeKey } from './readings.ts';
+import { isFact, isRuntimeGroup, runtimeKey } from './readings.ts';
 import type { AnyGroupReading, HostFacts, MetricGroup, RuntimeRef } from './readings.ts';
 import { SampleClock } from './sample-clock.ts';
 import type { SampleMoment } from './sample-clock.ts';
@@ -57,7 +57,7 @@ export class Collection {
   readonly #options: CollectionOptions;
   /** The times of all points. */
   readonly sampleClock: SampleClock;
-  readonly #latest = new Map<string, AnyGroupReading>();
+  readonly #factReadings = new Map<MetricGroup, AnyGroupReading>();
   #facts: HostFacts = {};
   #isHostIdentified = false;
   #runtimes: readonly RuntimeRef[] = [];
@@ -72,16 +72,16 @@ export class Collection {
     return this.#runtimes;
   }
 
-  /** Latest reading of every live group, for reports the agent puts together itself. */
-  latestReadings(): Iterable<AnyGroupReading> {
-    return this.#latest.values();
+  /** The latest reading of each group of facts; facts stay true when their source falls silent. */
+  factReadings(): Iterable<AnyGroupReading> {
+    return this.#factReadings.values();
   }
 
   /**
    * Records batches of one cycle as far as their sources may serve it now: all points get one time, that of the earliest sample.
-   * Returns the groups that it recorded.
+   * Returns the readings that it recorded.
    */
-  apply(batches: readonly ReadingBatch[], authority: Authority): ReadonlySet<MetricGroup> {
+  apply(batches: readonly ReadingBatch[], authority: Authority): readonly AnyGroupReading[] {
     const { telemetry, store } = this.#options;
     const moment = this.sampleClock.next(Math.min(...batches.map(({ sampledAtMs }) => sampledAtMs)));
     if (moment.setBackMs > 0) telemetry.clockSetBack(moment.setBackMs);
@@ -89,12 +89,13 @@ export class Collection {
     // Facts first: receivers name devices and pods by them, also in the cycle that brings them.
     for (const { readings } of admitted) this.#learnFacts(readings);
     this.#identifyHost();
-    const recorded = new Set<MetricGroup>();
+    const recorded: AnyGroupReading[] = [];
     for (const batch of admitted) {
       telemetry.collectionFailures(batch.failures);
       if (batch.deniedProcesses !== undefined) telemetry.processesDenied(batch.source, batch.deniedProcesses);
       if (batch.runtimes !== undefined && authority.namesRuntimes) this.#retain(batch.runtimes);
-      for (const group of this.#recordBatch(batch, moment)) recorded.add(group);
+      const groups = new Set(this.#recordBatch(batch, moment));
+      recorded.push(...batch.readings.filter(({ group }) => groups.has(group)));
     }
     telemetry.storeSize(store.size);
     return recorded;
@@ -104,7 +105,6 @@ export class Collection {
   expire(): void {
     for (const group of this.#options.store.expire(this.#options.clock.monotonicMs())) {
       this.#options.telemetry.groupExpired(group);
-      for (const [key, reading] of this.#latest) if (reading.group === group) this.#latest.delete(key);
     }
   }
 
@@ -148,7 +148,11 @@ export class Collection {
   }
 
   #learnFacts(readings: readonly AnyGroupReading[]): void {
-    for (const reading of readings) if (isFact(reading.group)) this.#facts = { ...this.#facts, [reading.group]: reading.data };
+    for (const reading of readings) {
+      if (!isFact(reading.group)) continue;
+      this.#facts = { ...this.#facts, [reading.group]: reading.data };
+      this.#factReadings.set(reading.group, reading);
+    }
   }
 
   #retain(runtimes: readonly RuntimeRef[]): void {
@@ -157,7 +161,6 @@ export class Collection {
     this.#runtimes = runtimes.filter((runtime) => selection.runtimeGroups(runtime) !== undefined).map((runtime) => identify(runtime));
     const keys = new Set(this.#runtimes.map((runtime) => runtimeKey(runtime)));
     store.retainRuntimes(keys);
-    for (const [key, { runtime }] of this.#latest) if (runtime !== undefined && !keys.has(runtimeKey(runtime))) this.#latest.delete(key);
   }
 
   #record(reading: AnyGroupReading, { batch, moment, totals }: RecordOptions): void {
@@ -180,7 +183,6 @@ export class Collection {
   /** A receiver that throws costs its group the points that it had not recorded yet. */
   #runCycle(receiver: Receiver, reading: AnyGroupReading, time: CycleTime): CycleResult {
     const entity = this.#entity(reading.runtime);
-    this.#latest.set(`${reading.group}/${entity.kind === 'host' ? '' : entity.key}`, reading);
     const cycle = this.#options.store.begin(entity, reading.group, time);
     try {
       receiver.receive(reading, cycle, this.#context(reading));
@@ -244,8 +246,4 @@ function longestPeriodSeconds(batch: ReadingBatch): number {
 function isPeriodUnknown(group: MetricGroup, { unknownPeriods }: ReadingBatch): boolean {
   if (unknownPeriods === undefined) return false;
   return isFact(group) ? unknownPeriods.size > 0 : unknownPeriods.has(group);
-}
-
-function isFact(group: MetricGroup): group is keyof HostFacts {
-  return group === 'instance_info' || group === 'neuron_hardware_info' || group === 'neuron_k8s_info';
 }

@@ -1,13 +1,16 @@
 import { rejectOnAbort, withDeadline } from './deadline.ts';
 import { AgentError } from './errors.ts';
 import type { Clock } from './host.ts';
-import type { MetricGroup } from './readings.ts';
+import { isFact, runtimeKey } from './readings.ts';
+import type { AnyGroupReading, MetricGroup } from './readings.ts';
 import type { PullSource, ReadingBatch } from './source.ts';
 
 /** How long a source may take before its answer is not waited for any more. */
 const SOURCE_DEADLINE_MS = 5_000;
 /** Sources that answer within this time share one report and one tick. */
 const GATHER_MS = 250;
+/** The first report waits longer for its sources: the metadata service has a budget of one second. */
+const FIRST_GATHER_MS = 1_200;
 
 export interface PullCycleOptions {
   readonly clock: Clock;
@@ -20,13 +23,16 @@ export interface PullCycleOptions {
   readonly failed: (error: AgentError) => void;
 }
 
+/** Asks one source and hands on each batch that came. */
+type Ask = (source: PullSource, groups: ReadonlySet<MetricGroup>, take: (batch: ReadingBatch | undefined) => void) => Promise<void>;
+
 /**
  * Asks native sources. Those that answer soon are recorded and exported together, so that all their points have one time. A source that is
  * slow delays no other for longer than that: its data follow by themselves, and it is not asked again meanwhile.
  */
 export class PullCycle {
   readonly #options: PullCycleOptions;
-  readonly #reading = new Set<PullSource>();
+  readonly #asked = new Set<PullSource>();
 
   constructor(options: PullCycleOptions) {
     this.#options = options;
@@ -34,28 +40,56 @@ export class PullCycle {
 
   /** Groups are due: every source that serves some of them is asked once. */
   async run(due: ReadonlySet<MetricGroup>): Promise<void> {
-    const { clock, assign, publish } = this.#options;
-    const together: ReadingBatch[] = [];
-    let isGathering = true;
-    const reads = [...assign(due)].map(async ([source, groups]) => {
-      if (this.#reading.has(source)) return;
-      const batch = await this.#ask(source, groups);
-      if (batch === undefined) return;
-      if (isGathering) together.push(batch);
-      else publish([batch], true);
-    });
-    await withDeadline(clock, all(reads), GATHER_MS);
-    isGathering = false;
-    if (together.length > 0) publish(together, false);
+    await this.#gather(due, [GATHER_MS], async (source, groups, take) => take(await this.#read(source, groups)));
   }
 
-  async #ask(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadingBatch | undefined> {
-    this.#reading.add(source);
-    try {
-      return await this.#read(source, groups);
-    } finally {
-      this.#reading.delete(source);
-    }
+  /**
+   * The first cycle of an agent whose reports are read: every source is asked twice, `apartMs` apart, because tallies and averages need two
+   * readings. neuron-monitor does the same: the first record that was captured covers 62 ms.
+   */
+  async runTwice(due: ReadonlySet<MetricGroup>, { apartMs }: { readonly apartMs: number }): Promise<void> {
+    await this.#gather(due, [FIRST_GATHER_MS, apartMs + GATHER_MS], async (source, groups, take) => {
+      take(await this.#read(source, groups));
+      const measured = new Set([...groups].filter((group) => !isFact(group)));
+      if (measured.size === 0) return;
+      await this.#pause(apartMs);
+      if (!this.#options.life.aborted) take(await this.#read(source, measured));
+    });
+  }
+
+  /**
+   * Publishes together what comes within these times, one after the other, and the rest as it comes. On a busy machine the first time is
+   * over before its timer can say so; the readings that are under way then still share a report.
+   */
+  async #gather(due: ReadonlySet<MetricGroup>, timesMs: readonly number[], ask: Ask): Promise<void> {
+    const { clock, assign, publish } = this.#options;
+    const together = new Map<PullSource, ReadingBatch>();
+    let isGathering = true;
+    const asked = [...assign(due)].map(async ([source, groups]) => {
+      if (this.#asked.has(source)) return;
+      this.#asked.add(source);
+      await ask(source, groups, (batch) => {
+        if (batch === undefined) return;
+        if (isGathering) together.set(source, withSecond(together.get(source), batch));
+        else publish([batch], true);
+      });
+      this.#asked.delete(source);
+    });
+    for (const timeMs of timesMs) if (await withDeadline(clock, all(asked), timeMs)) break;
+    isGathering = false;
+    if (together.size > 0) publish([...together.values()], false);
+  }
+
+  /** Ends early with the life of the agent. */
+  async #pause(durationMs: number): Promise<void> {
+    const { clock, life } = this.#options;
+    const ended = Promise.withResolvers<void>();
+    const end = (): void => ended.resolve();
+    using _timer = clock.setTimer(end, durationMs);
+    life.addEventListener('abort', end, { once: true });
+    if (life.aborted) end();
+    await ended.promise;
+    life.removeEventListener('abort', end);
   }
 
   async #read(source: PullSource, groups: ReadonlySet<MetricGroup>): Promise<ReadingBatch | undefined> {
@@ -74,6 +108,27 @@ export class PullCycle {
       life.removeEventListener('abort', giveUp);
     }
   }
+}
+
+/**
+ * The second batch of a source, and of the first one what was not read again: the first reading of a group is but the baseline. A process
+ * that ended in between is in neither.
+ */
+function withSecond(first: ReadingBatch | undefined, second: ReadingBatch): ReadingBatch {
+  if (first === undefined) return second;
+  const kept = first.readings.filter(({ runtime }) => runtime === undefined || second.runtimes === undefined);
+  const readings = new Map([...kept, ...second.readings].map((reading) => [keyOf(reading), reading]));
+  const runtimes = second.runtimes ?? first.runtimes;
+  return {
+    ...second,
+    readings: [...readings.values()],
+    failures: [...first.failures, ...second.failures],
+    ...(runtimes !== undefined && { runtimes }),
+  };
+}
+
+function keyOf({ group, runtime }: AnyGroupReading): string {
+  return `${group}/${runtime === undefined ? '' : runtimeKey(runtime)}`;
 }
 
 async function all(work: readonly Promise<void>[]): Promise<void> {

@@ -190,6 +190,8 @@ export interface NeuronHwCounters {
   readonly neuron_devices?: readonly DeviceErrors[];
   /** The counts are running totals; absent from neuron-monitor, which leaves open whether they are tallies of the period. */
   readonly counts?: 'cumulative';
+  /** Counters of neuron-monitor that this driver has on no device; drivers before 2.30.2 count no corrected errors. */
+  readonly uncounted?: readonly string[];
 }
 
 export interface NeuronDeviceCounters {
@@ -285,6 +287,10 @@ export interface HostFacts {
 /** Part of neuron-monitor's report, and so of the JSON on stdout. */
 export function isReported(group: MetricGroup): boolean {
   return group !== 'neuron_device_counters';
+}
+
+export function isFact(group: MetricGroup): group is FactGroup {
+  return (FACT_GROUPS as readonly string[]).includes(group);
 }
 
 export function isRuntimeGroup(group: MetricGroup): group is RuntimeGroup {

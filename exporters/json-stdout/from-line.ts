@@ -33,13 +33,8 @@ export function reportFromLine(line: StreamLine, selection: Pick<Selection, 'run
 function exactDocument({ bytes, document }: StreamLine): JsonObject {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   if (!WIDE_NUMBER.test(text)) return document;
-  try {
-    const exact: unknown = JSON.parse(text, exactValue);
-    return isObject(exact) ? exact : document;
-  } catch {
-    // The document nests deeper than the stack allows. It cannot be encoded either, which is counted then.
-    return document;
-  }
+  const exact = JSON.parse(text, exactValue);
+  return isObject(exact) ? exact : document;
 }
 
 /** A member named `__proto__` is left out here as it is when the line is parsed first. */

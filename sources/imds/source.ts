@@ -19,8 +19,6 @@ export interface ImdsOptions {
 
 const DEFAULT_ENDPOINT = 'http://169.254.169.254';
 const DEFAULT_BUDGET_MS = 1_000;
-/** The metadata service answers in milliseconds: a first report waits for it, but not for one that hangs. */
-const FIRST_READ_WAIT_MS = 400;
 const HOURLY_MS = 3_600_000;
 const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 300_000;
@@ -73,7 +71,7 @@ class ImdsSource implements PullSource {
       this.#round = this.#ask();
     if (!this.#hasWaited && this.#round !== undefined) {
       this.#hasWaited = true;
-      await this.#waitFor(this.#round, signal);
+      await waitFor(this.#round, signal);
     }
     const failures = this.#failures;
     this.#failures = [];
@@ -90,15 +88,6 @@ class ImdsSource implements PullSource {
   #known(): InstanceInfo {
     const ultraserverId = readUltraserverId(this.#host);
     return { ...this.#machine.info, ...this.#told, ...(ultraserverId !== undefined && { ultraserver_id: ultraserverId }) };
-  }
-
-  async #waitFor(round: Promise<void>, signal: AbortSignal): Promise<void> {
-    const waited = Promise.withResolvers<void>();
-    const stop = (): void => waited.resolve();
-    signal.addEventListener('abort', stop, { once: true });
-    using _timer = this.#host.clock.setTimer(stop, FIRST_READ_WAIT_MS);
-    await Promise.race([round, waited.promise]);
-    signal.removeEventListener('abort', stop);
   }
 
   /** One round, within its budget; never rejects. */
@@ -127,6 +116,15 @@ class ImdsSource implements PullSource {
   #fail(error: AgentError): void {
     if (!this.#life.signal.aborted) this.#failures = [{ group: 'instance_info', error }];
   }
+}
+
+/** A round ends within its budget by itself. */
+async function waitFor(round: Promise<void>, signal: AbortSignal): Promise<void> {
+  const waited = Promise.withResolvers<void>();
+  const stop = (): void => waited.resolve();
+  signal.addEventListener('abort', stop, { once: true });
+  await Promise.race([round, waited.promise]);
+  signal.removeEventListener('abort', stop);
 }
 
 function endpointOf(text: string): URL {

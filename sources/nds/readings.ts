@@ -5,11 +5,17 @@ import { memoryUsed } from './memory-reading.ts';
 import type { CoreRates, DeviceWork, ExecutionWork, ProcessWork } from './work.ts';
 
 /** One process's work in neuron-monitor's shape. */
-export function readingsOf(work: ProcessWork, runtime: RuntimeRef, numbering: CoreNumbering): readonly AnyGroupReading[] {
+export function readingsOf(
+  work: ProcessWork,
+  runtime: RuntimeRef,
+  numbering: CoreNumbering,
+  { memoryPeriodSeconds: periodSeconds }: { readonly memoryPeriodSeconds?: number | undefined } = {},
+): readonly AnyGroupReading[] {
   const readings: AnyGroupReading[] = [];
   if (work.executions !== undefined) readings.push(executionStats(work.executions, runtime));
   if (work.devices.some(({ memory }) => memory !== undefined)) {
-    readings.push({ group: 'memory_used', runtime, data: memoryUsed(work.devices, numbering) });
+    const data = memoryUsed(work.devices, numbering);
+    readings.push({ group: 'memory_used', runtime, data, ...(periodSeconds !== undefined && { periodSeconds }) });
   }
   if (work.devices.some(({ rates }) => rates !== undefined)) readings.push(coreCounters(work.devices, runtime, numbering));
   return readings;

@@ -41,6 +41,13 @@ export function createNdsSource(options: NdsOptions): PullSource {
   return new NdsSource(options);
 }
 
+/** What all readings of one round share. */
+interface Round {
+  readonly numbering: CoreNumbering;
+  readonly sampledAtMs: number;
+  readonly memoryPeriodSeconds: number | undefined;
+}
+
 class NdsSource implements PullSource {
   readonly kind = 'pull';
   readonly id = 'nds';
@@ -49,6 +56,8 @@ class NdsSource implements PullSource {
   readonly #bootTimeMs: number | undefined;
   readonly #cores: HostCores;
   #link: ReaderLink | undefined;
+  /** Time of the last round that looked at memory. */
+  #memoryReadMs: number | undefined;
   #restartAtMs = Number.NEGATIVE_INFINITY;
   #isDisposed = false;
 
@@ -77,7 +86,7 @@ class NdsSource implements PullSource {
       const answer = await this.#ask(link, wanted, numbering, signal);
       const sampledAtMs = clock.nowMs();
       if (answer.kind !== 'sample') throw link.end ?? new AgentError('internal', this.id, 'the datastore reader gave no sample');
-      return this.#batchOf(answer.sample, numbering, sampledAtMs);
+      return this.#batchOf(answer.sample, { numbering, sampledAtMs, memoryPeriodSeconds: this.#nextMemoryPeriod(wanted) });
     } catch (thrown) {
       if (link.end !== undefined) this.#restartAtMs = clock.monotonicMs() + RESTART_MS;
       return this.#batch(clock.nowMs(), [], [failure(AgentError.from(thrown, 'internal', this.id))]);
@@ -121,15 +130,23 @@ class NdsSource implements PullSource {
     }
   }
 
-  #batchOf(sample: WorkSample, numbering: CoreNumbering, sampledAtMs: number): ReadingBatch {
+  #batchOf(sample: WorkSample, { numbering, sampledAtMs, memoryPeriodSeconds }: Round): ReadingBatch {
     const failures = sample.failures.map(({ code, message }) => failure(new AgentError(code, this.id, message)));
     const known = sample.processes.map((work) => ({ work, ...this.#identify(work, numbering) }));
-    const readings = known.flatMap(({ work, runtime, numbering: own }) => readingsOf(work, runtime, own));
+    const readings = known.flatMap(({ work, runtime, numbering: own }) => readingsOf(work, runtime, own, { memoryPeriodSeconds }));
     const batch = this.#batch(sampledAtMs, readings, failures);
     const { isComplete } = sample;
     const runtimes = known.map(({ runtime }) => runtime);
     this.#options.inspector.learn(runtimes, this.#options.host.clock.monotonicMs(), { isComplete });
     return isComplete ? { ...batch, runtimes } : batch;
+  }
+
+  /** Seconds since the round before that looked at memory; for all processes, also for one that is new. */
+  #nextMemoryPeriod(wanted: readonly NdsGroup[]): number | undefined {
+    const before = this.#memoryReadMs;
+    if (!wanted.includes('memory_used')) return undefined;
+    this.#memoryReadMs = this.#options.host.clock.monotonicMs();
+    return before === undefined ? undefined : (this.#memoryReadMs - before) / 1000;
   }
 
   /** The datastore's word for the tag, procfs for the rest: if the pid still names the process the datastore was read from. */

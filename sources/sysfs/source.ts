@@ -29,6 +29,8 @@ export interface SysfsOptions {
 }
 
 const GROUPS: ReadonlySet<MetricGroup> = new Set(['neuron_hw_counters', 'neuron_device_counters', 'neuron_hardware_info']);
+/** Counters that came with driver 2.30.2. */
+const CORRECTED_ERRORS = ['mem_ecc_corrected', 'sram_ecc_corrected'] as const;
 const NO_GROUPS: ReadonlySet<MetricGroup> = new Set();
 /** A sweep hands the event loop back this often. */
 const SLICE_MS = 4;
@@ -152,7 +154,11 @@ class SysfsSource implements PullSource {
 
   #errorReading(devices: readonly DeviceErrors[], startedAtMs: number): AnyGroupReading {
     const group = 'neuron_hw_counters';
-    return { group, ...this.#period(group, startedAtMs), data: { neuron_devices: devices, counts: 'cumulative' } };
+    const inventories = [...this.#devices.values()].map((device) => device.inventory);
+    const uncounted = CORRECTED_ERRORS.filter((name) => !inventories.some(({ ecc }) => ecc.has(name)));
+    const isPartial = devices.length > 0 && uncounted.length > 0;
+    const data = { neuron_devices: devices, counts: 'cumulative', ...(isPartial && { uncounted }) } as const;
+    return { group, ...this.#period(group, startedAtMs), data };
   }
 
   #counterReading(devices: readonly DeviceCounters[], startedAtMs: number): AnyGroupReading {

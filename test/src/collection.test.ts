@@ -40,7 +40,7 @@ function setUp(receivers: readonly Receiver[], hostIdentity: (facts: HostFacts) 
   });
   const apply = (readings: readonly AnyGroupReading[]): ReadonlySet<MetricGroup> => {
     const batch: ReadingBatch = { source: 'procfs', sampledAtMs: clock.nowMs(), readings, failures: [] };
-    return collection.apply([batch], { serves: () => true, namesRuntimes: true });
+    return new Set(collection.apply([batch], { serves: () => true, namesRuntimes: true }).map(({ group }) => group));
   };
   return { store, telemetry, apply };
 }

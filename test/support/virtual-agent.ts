@@ -40,6 +40,8 @@ export interface Sampled {
   readonly otlp: readonly DecodedPoint[];
   /** Its line on stdout. */
   readonly line: string;
+  /** The first reading of a host is a baseline: no group of it has a period, and no group is on the line. */
+  readonly isFirst: boolean;
 }
 
 /**
@@ -116,7 +118,7 @@ export class VirtualAgent {
 
   /** Outputs of the first sample, before any call of `next`. */
   get sampled(): Sampled {
-    return { otlp: this.#otlp.points, line: this.#lines.at(-1) ?? '' };
+    return { otlp: this.#otlp.points, line: this.#lines.at(-1) ?? '', isFirst: this.#lines.length <= 1 };
   }
 
   /** Goes on by one period: the host's files change step by step, each step half of a step after the last look at them, then comes the sample. */

@@ -73,7 +73,7 @@ export async function expectChurnInEveryOutput(lives: number): Promise<void> {
     expect(differences(ofProcesses(onPage.series), keyed(processes))).toEqual([]);
     expect([...pushed.owners].toSorted()).toEqual(owners);
     expect(differences(ofProcesses(pushed.series), keyed(processes))).toEqual([]);
-    expect(differences(ofProcesses(seriesOfLine(sampled.line).series), expectedOfLine(processes))).toEqual([]);
+    expect(differences(ofProcesses(seriesOfLine(sampled.line).series), expectedOfLine(processes, sampled))).toEqual([]);
     expect(differences(ofTags(seriesOfLegacyPage(await agent.page('legacy'))), legacy.scrape(processes))).toEqual([]);
     expect([...onPage.containers].toSorted()).toEqual(
       agent.truth.processes.map(({ pid, containerId }) => `${pid} ${containerId}`).toSorted(),

@@ -73,7 +73,8 @@ export class Differential {
     this.#problems.set(topic, all.slice(0, MAX_PROBLEMS));
   }
 
-  async #compare({ otlp, line }: Sampled): Promise<void> {
+  async #compare(sampled: Sampled): Promise<void> {
+    const { otlp, line } = sampled;
     const page = await this.#agent.page('otel');
     const onPage = seriesOfPage(page);
     const { owners, host, processes } = this.#ledger.sample(onPage.owners);
@@ -83,7 +84,8 @@ export class Differential {
     const legacy = seriesOfLegacyPage(await this.#agent.page('legacy'));
     this.#note('page', [...differences(onPage.series, keyed(points)), ...others([...onPage.owners], owners)]);
     this.#note('OTLP', [...differences(pushed.series, keyed(points)), ...others([...pushed.owners], owners)]);
-    this.#note('JSON', [...differences(printed.series, expectedOfLine(points)), ...others(printed.owners, owners.map(withoutStart))]);
+    const expectedOnLine = expectedOfLine(points, sampled);
+    this.#note('JSON', [...differences(printed.series, expectedOnLine), ...others(printed.owners, owners.map(withoutStart))]);
     this.#note('legacy page', differences(legacy, this.#legacy.scrape(points)));
     this.#compareTimes(otlp);
     this.#compareLatencies(page);

@@ -1,11 +1,12 @@
 import { asArray, asObject, asObjects, parseObject } from '../../e2e/support/json.ts';
 import type { JsonObject } from '../../e2e/support/json.ts';
+import type { Sampled } from '../../support/virtual-agent.ts';
 import type { ExpectedPoint } from './expected-process.ts';
 import { ownerKey, seriesKey } from './series.ts';
 import type { ExpectedValue, MetricName, Owner, SeriesMap } from './series.ts';
 
 /** What of the truth stands in neuron-monitor's document: counters as tallies of the period, shares as percent. */
-const IN_DOCUMENT: Readonly<Partial<Record<MetricName, 'value' | 'tally' | 'percent'>>> = {
+const IN_DOCUMENT: Readonly<Partial<Record<MetricName, 'value' | 'integer' | 'tally' | 'percent'>>> = {
   'neuron.executions': 'tally',
   'neuron.execution.errors': 'tally',
   'neuron.runtime.memory.usage': 'value',
@@ -13,7 +14,7 @@ const IN_DOCUMENT: Readonly<Partial<Record<MetricName, 'value' | 'tally' | 'perc
   'neuron.core.memory.usage': 'value',
   'neuron.model.count': 'value',
   'neuron.core.utilization': 'percent',
-  'neuron.core.flops': 'value',
+  'neuron.core.flops': 'integer',
   'neuron.physical_core.utilization': 'percent',
   'process.cpu.utilization': 'percent',
   'hw.errors': 'value',
@@ -23,19 +24,33 @@ const IN_DOCUMENT: Readonly<Partial<Record<MetricName, 'value' | 'tally' | 'perc
 };
 
 /** What a line has to say; it names a process by pid and tag. */
-export function expectedOfLine(points: readonly ExpectedPoint[]): ReadonlyMap<string, ExpectedValue> {
+export function expectedOfLine(
+  points: readonly ExpectedPoint[],
+  { isFirst }: Pick<Sampled, 'isFirst'>,
+): ReadonlyMap<string, ExpectedValue> {
   const expected = new Map<string, ExpectedValue>();
+  if (isFirst) return expected;
+  const wholeDevices = devicesWithAllCounters(points);
   for (const { metric, owner, attributes, value, tally, tolerance } of points) {
     const form = IN_DOCUMENT[metric];
     if (form === undefined || attributes['system.memory.state'] === 'free') continue;
+    if (metric === 'hw.errors' && !wholeDevices.has(attributes['neuron.device.index'])) continue;
     const factor = form === 'percent' ? 100 : 1;
     const key = seriesKey(metric, owner && { ...owner, startedAt: '' }, attributes);
     expected.set(key, {
-      value: form === 'tally' ? (tally ?? Number.NaN) : value * factor,
+      value: form === 'tally' ? (tally ?? Number.NaN) : form === 'integer' ? Math.round(value) : value * factor,
       ...(tolerance !== undefined && { tolerance: tolerance * factor }),
     });
   }
   return expected;
+}
+
+/** A device is printed with all of neuron-monitor's counters or not at all: in a reset some of them cannot be told. */
+function devicesWithAllCounters(points: readonly ExpectedPoint[]): ReadonlySet<unknown> {
+  const errors = points.filter(({ metric }) => metric === 'hw.errors');
+  const byDevice = Map.groupBy(errors, ({ attributes }) => attributes['neuron.device.index']);
+  const counters = ({ attributes }: ExpectedPoint): boolean => /^(?:un)?corrected$/.test(String(attributes['error.type']));
+  return new Set([...byDevice].filter(([, ofDevice]) => ofDevice.filter(counters).length === 4).map(([device]) => device));
 }
 
 /** What a line says. */
@@ -43,7 +58,7 @@ export function seriesOfLine(line: string): { readonly series: SeriesMap; readon
   const document = parseObject(line);
   const reader = new LineReader(document);
   for (const entry of asObjects(document['neuron_runtime_data'], 'neuron_runtime_data')) reader.readProcess(entry);
-  reader.readSystem(asObject(document['system_data'], 'system_data'));
+  reader.readSystem(asObject(document['system_data'] ?? {}, 'system_data'));
   return reader;
 }
 
@@ -66,7 +81,7 @@ class LineReader {
     const group = (name: string): JsonObject => asObject(report[name] ?? {}, name);
     this.#each('neuron.executions', 'neuron.execution.outcome', group('execution_stats')['execution_summary']);
     this.#each('neuron.execution.errors', 'error.type', group('execution_stats')['error_summary']);
-    this.#readMemory(group('memory_used'));
+    if (report['memory_used'] !== undefined) this.#readMemory(group('memory_used'));
     this.#readCores(group('neuroncore_counters'));
     this.#each('process.cpu.utilization', 'cpu.mode', group('neuron_runtime_vcpu_usage')['vcpu_usage']);
   }
@@ -78,7 +93,7 @@ class LineReader {
     this.#put('system.memory.usage', { 'system.memory.state': 'used' }, memory['memory_used_bytes']);
     this.#put('neuron.host.context_switches', {}, asObject(system['vcpu_usage'] ?? {}, 'vcpu_usage')['context_switch_count']);
     const counters = asObject(system['neuron_hw_counters'] ?? {}, 'neuron_hw_counters');
-    for (const { neuron_device_index: device, ...ecc } of asObjects(counters['neuron_devices'], 'neuron_devices')) {
+    for (const { neuron_device_index: device, ...ecc } of asObjects(counters['neuron_devices'] ?? [], 'neuron_devices')) {
       for (const [name, count] of Object.entries(ecc)) {
         const [, memoryType, errorType] = /^(mem|sram)_ecc_(\w+)$/.exec(name) ?? [];
         const attributes = { 'hw.memory.type': memoryType === 'sram' ? 'SRAM' : 'HBM', 'error.type': errorType };
