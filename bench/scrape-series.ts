@@ -4,7 +4,7 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
 import type { GaugeMetricData, ResourceMetrics, SumMetricData } from '@opentelemetry/sdk-metrics';
 
-/** The labels every series of the benchmark has, on every page. */
+/** The labels that every series of the benchmark has, on every page. */
 export interface SeriesLabels {
   readonly neuron_device_index: string;
   readonly neuron_core_index: string;
@@ -21,9 +21,9 @@ export const LABEL_NAMES = [
   'neuron_runtime_tag',
 ] as const satisfies readonly (keyof SeriesLabels)[];
 
-/** Metrics a page is made of; every third is a counter, every third a ratio, the rest are bytes. */
+/** Metrics that a page is made of; every third is a counter, every third a ratio, the rest are bytes. */
 export const METRICS = 10;
-/** Neuron processes the series belong to. */
+/** Neuron processes that the series belong to. */
 const PROCESSES = 64;
 const CORES = 128;
 
@@ -33,36 +33,87 @@ export function kindOf(metric: number): Kind {
   return (['bytes', 'ratio', 'total'] as const)[metric % 3] ?? 'bytes';
 }
 
-/** Metric, labels and position of every series; `size` is a multiple of `METRICS`. */
-export function* seriesOf(size: number): Iterable<{ readonly metric: number; readonly labels: SeriesLabels }> {
-  for (let index = 0; index < size; index += 1) {
-    const place = Math.floor(index / METRICS);
-    const process = place % PROCESSES;
-    const core = Math.floor(place / PROCESSES) % CORES;
-    yield {
-      metric: index % METRICS,
-      labels: {
-        neuron_device_index: String(Math.floor(core / 8)),
-        neuron_core_index: String(core),
-        neuron_memory_category: `category_${Math.floor(place / PROCESSES / CORES)}`,
-        process_pid: String(4_000 + process * 7),
-        neuron_runtime_tag: `train-${process}`,
-      },
-    };
+/** One series: its metric, its labels, and a number that its values are derived from. */
+export interface BenchSeries {
+  readonly metric: number;
+  readonly labels: SeriesLabels;
+  readonly seed: number;
+}
+
+/** One Neuron process with its series. */
+export interface BenchProcess {
+  readonly pid: string;
+  readonly tag: string;
+  readonly series: readonly BenchSeries[];
+}
+
+/** The processes of a host. Each change takes the oldest process away, or brings a new one in its place, in turn. */
+export class Processes {
+  readonly present: BenchProcess[];
+  readonly #size: number;
+  #vacantSlot: number | undefined;
+  #changes = 0;
+
+  /** `size` is the number of series with all processes present, a multiple of `METRICS`. */
+  constructor(size: number) {
+    this.#size = size;
+    this.present = Array.from({ length: PROCESSES }, (_, slot) => newProcess(size, slot, 0));
+  }
+
+  change(): { readonly left?: BenchProcess; readonly came?: BenchProcess } {
+    this.#changes += 1;
+    if (this.#vacantSlot === undefined) {
+      this.#vacantSlot = Math.floor(this.#changes / 2) % PROCESSES;
+      const left = this.present.shift();
+      return left === undefined ? {} : { left };
+    }
+    const came = newProcess(this.#size, this.#vacantSlot, this.#changes);
+    this.#vacantSlot = undefined;
+    this.present.push(came);
+    return { came };
   }
 }
 
+/** The process that takes a slot for the `generation`th time: its pid differs each time, its tag does not. */
+function newProcess(size: number, slot: number, generation: number): BenchProcess {
+  const pid = String(4_000 + slot * 7 + generation * 1_000);
+  const tag = `train-${slot}`;
+  const series: BenchSeries[] = [];
+  for (let seed = 0; seed < size; seed += 1) {
+    const position = Math.floor(seed / METRICS);
+    if (position % PROCESSES !== slot) continue;
+    const core = Math.floor(position / PROCESSES) % CORES;
+    const labels = {
+      neuron_device_index: String(Math.floor(core / 8)),
+      neuron_core_index: String(core),
+      neuron_memory_category: `category_${Math.floor(position / PROCESSES / CORES)}`,
+      process_pid: pid,
+      neuron_runtime_tag: tag,
+    };
+    series.push({ metric: seed % METRICS, labels, seed });
+  }
+  return { pid, tag, series };
+}
+
 /** The value of a series in a round: another one in every round, as neuron-monitor spells such numbers. */
-export function valueOf(metric: number, index: number, round: number): number {
-  const noise = ((index + 1) * 2_654_435_761 + round * 40_503) % 4_294_967_291;
+export function valueOf(metric: number, seed: number, round: number): number {
+  const noise = ((seed + 1) * 2_654_435_761 + round * 40_503) % 4_294_967_291;
   switch (kindOf(metric)) {
     case 'bytes':
       return noise * 8;
     case 'ratio':
       return (noise % 10_000) / 10_000;
     case 'total':
-      return index * 1_000 + round;
+      return seed * 1_000 + round;
   }
+}
+
+/** The change that a server makes between two scrapes. */
+export interface Advance {
+  /** Rises with each scrape; the values follow from it. */
+  readonly round: number;
+  /** True when a process leaves or comes. */
+  readonly isChange: boolean;
 }
 
 interface Point {
@@ -72,63 +123,89 @@ interface Point {
   value: number;
 }
 
-/** Collections of a living host, and a way to move on. */
+type Metric = (GaugeMetricData | SumMetricData) & { dataPoints: Point[] };
+
+interface LivePoint {
+  readonly metric: number;
+  readonly seed: number;
+  readonly point: Point;
+}
+
+/** The collections of a host with these processes. */
 export interface LivingCollection {
-  readonly collection: readonly ResourceMetrics[];
-  advance(round: number): void;
+  collection(): readonly ResourceMetrics[];
+  advance(advance: Advance): void;
 }
 
 /** The host and its processes, each with its own resource, as the series store hands them out. */
 export function agentCollection(size: number): LivingCollection {
-  return livingCollection(size, (labels) => ({
-    resource: labels.process_pid,
-    attributes: {
+  const processes = new Processes(size);
+  const host = { resource: resourceFromAttributes({ 'host.id': 'i-0123456789abcdef0' }), scopeMetrics: [] };
+  const entities = new Map(processes.present.map((process) => [process, entityOf(process)]));
+  return {
+    collection: () => [host, ...[...entities.values()].map(({ resourceMetrics }) => resourceMetrics)],
+    advance: ({ round, isChange }) => {
+      const { left, came } = isChange ? processes.change() : {};
+      if (left !== undefined) entities.delete(left);
+      if (came !== undefined) entities.set(came, entityOf(came));
+      for (const { points } of entities.values()) move(points, round);
+    },
+  };
+}
+
+function entityOf({ pid, tag, series }: BenchProcess): { readonly resourceMetrics: ResourceMetrics; readonly points: LivePoint[] } {
+  const points = series.map(({ metric, labels, seed }) => {
+    const attributes = {
       'neuron.device.index': Number(labels.neuron_device_index),
       'neuron.core.index': Number(labels.neuron_core_index),
       'neuron.memory.category': labels.neuron_memory_category,
-    },
-    resourceAttributes: { 'process.pid': Number(labels.process_pid), 'neuron.runtime.tag': labels.neuron_runtime_tag },
-  }));
+    };
+    return { metric, seed, point: newPoint(attributes) };
+  });
+  const resource = resourceFromAttributes({ 'process.pid': Number(pid), 'neuron.runtime.tag': tag });
+  return { points, resourceMetrics: { resource, scopeMetrics: [{ scope: SCOPE, metrics: metricsOf(points) }] } };
 }
 
 /** The same series under one resource, which is all that the SDK's serializer knows; identity is on the points. */
 export function flatCollection(size: number): LivingCollection {
-  return livingCollection(size, (labels) => ({ resource: '', attributes: { ...labels }, resourceAttributes: {} }));
-}
-
-interface Placement {
-  readonly resource: string;
-  readonly attributes: Attributes;
-  readonly resourceAttributes: Attributes;
-}
-
-function livingCollection(size: number, place: (labels: SeriesLabels) => Placement): LivingCollection {
-  const points: { readonly metric: number; readonly point: Point }[] = [];
-  const byResource = new Map<
-    string,
-    { readonly attributes: Attributes; readonly metrics: Map<number, (GaugeMetricData | SumMetricData) & { dataPoints: Point[] }> }
-  >();
-  for (const { metric, labels } of seriesOf(size)) {
-    const { resource, attributes, resourceAttributes } = place(labels);
-    const own = byResource.get(resource) ?? { attributes: resourceAttributes, metrics: new Map() };
-    byResource.set(resource, own);
-    const data = own.metrics.get(metric) ?? newMetric(metric);
-    own.metrics.set(metric, data);
-    const point: Point = { attributes: Object.freeze(attributes), startTime: [1_767_225_600, 0], endTime: [1_767_225_610, 0], value: 0 };
-    data.dataPoints.push(point);
-    points.push({ metric, point });
-  }
-  const host = { resource: resourceFromAttributes({ 'host.id': 'i-0123456789abcdef0' }), scopeMetrics: [] };
-  const collection = [...byResource.values()].map(({ attributes, metrics }) => ({
-    resource: resourceFromAttributes(attributes),
-    scopeMetrics: [{ scope: { name: 'memory_used', version: '0' }, metrics: [...metrics.values()] }],
-  }));
+  const processes = new Processes(size);
+  const pointsOf = ({ series }: BenchProcess): LivePoint[] =>
+    series.map(({ metric, labels, seed }) => ({ metric, seed, point: newPoint({ ...labels }) }));
+  const known = new Map(processes.present.map((process) => [process, pointsOf(process)]));
+  const resource = resourceFromAttributes({});
+  let metrics = metricsOf([...known.values()].flat());
   return {
-    collection: byResource.size === 1 ? collection : [host, ...collection],
-    advance: (round) => {
-      for (const [index, { metric, point }] of points.entries()) point.value = valueOf(metric, index, round);
+    collection: () => [{ resource, scopeMetrics: [{ scope: SCOPE, metrics }] }],
+    advance: ({ round, isChange }) => {
+      if (isChange) {
+        const { left, came } = processes.change();
+        if (left !== undefined) known.delete(left);
+        if (came !== undefined) known.set(came, pointsOf(came));
+        metrics = metricsOf([...known.values()].flat());
+      }
+      for (const points of known.values()) move(points, round);
     },
   };
+}
+
+const SCOPE = { name: 'memory_used', version: '0' };
+
+function newPoint(attributes: Attributes): Point {
+  return { attributes: Object.freeze(attributes), startTime: [1_767_225_600, 0], endTime: [1_767_225_610, 0], value: 0 };
+}
+
+function move(points: readonly LivePoint[], round: number): void {
+  for (const { metric, seed, point } of points) point.value = valueOf(metric, seed, round);
+}
+
+function metricsOf(points: readonly LivePoint[]): Metric[] {
+  const metrics = new Map<number, Metric>();
+  for (const { metric, point } of points) {
+    const data = metrics.get(metric) ?? newMetric(metric);
+    metrics.set(metric, data);
+    data.dataPoints.push(point);
+  }
+  return [...metrics.values()];
 }
 
 const DESCRIPTORS = Array.from({ length: METRICS }, (_, metric) => ({
@@ -138,7 +215,7 @@ const DESCRIPTORS = Array.from({ length: METRICS }, (_, metric) => ({
   valueType: kindOf(metric) === 'ratio' ? ValueType.DOUBLE : ValueType.INT,
 }));
 
-function newMetric(metric: number): (GaugeMetricData | SumMetricData) & { dataPoints: Point[] } {
+function newMetric(metric: number): Metric {
   const descriptor = DESCRIPTORS[metric];
   if (descriptor === undefined) throw new RangeError('no such metric');
   const shared = { descriptor, aggregationTemporality: AggregationTemporality.CUMULATIVE, dataPoints: [] };

@@ -1,6 +1,6 @@
 /**
- * One server of the scrape benchmark in a process of its own: `scrape-server.ts KIND SERIES`. Tells its port to the parent process,
- * and moves all values on whenever the parent says so.
+ * One server of the scrape benchmark in a process of its own: `scrape-server.ts KIND SERIES`. It reports its port to the parent
+ * process, and for each message changes all values and, where the message asks for it, the processes.
  */
 import { createServer } from 'node:http';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
@@ -9,23 +9,25 @@ import { createPrometheusExporter } from '../exporters/prometheus/index.ts';
 import { PROMETHEUS_DEFAULTS } from '../exporters/prometheus/settings.ts';
 import { systemClock } from '../src/host.ts';
 import { silentLogger } from '../src/log.ts';
-import type { SeriesLabels } from './scrape-series.ts';
-import { LABEL_NAMES, METRICS, agentCollection, flatCollection, kindOf, seriesOf, valueOf } from './scrape-series.ts';
+import type { Advance, BenchProcess, SeriesLabels } from './scrape-series.ts';
+import { LABEL_NAMES, METRICS, Processes, agentCollection, flatCollection, kindOf, valueOf } from './scrape-series.ts';
 
-/** A server that listens, and how its values move on. */
 interface Started {
   readonly port: number;
-  readonly advance: (round: number) => void;
+  readonly advance: (advance: Advance) => void;
 }
 
-const [kind = '', size = ''] = process.argv.slice(2);
-const started = await start(kind, Number(size));
-process.on('message', (round) => {
-  started.advance(Number(round));
-  process.send?.({ advanced: round });
-});
-process.on('disconnect', () => process.exit());
-process.send?.({ port: started.port });
+await run(process.argv.slice(2));
+
+async function run([kind = '', size = '']: readonly string[]): Promise<void> {
+  const started = await start(kind, Number(size));
+  process.on('message', (advance: Advance) => {
+    started.advance(advance);
+    process.send?.({ advanced: advance.round });
+  });
+  process.on('disconnect', () => process.exit());
+  process.send?.({ port: started.port });
+}
 
 function start(server: string, series: number): Promise<Started> {
   switch (server) {
@@ -46,7 +48,7 @@ async function startOurs(series: number): Promise<Started> {
   const exporter = createPrometheusExporter(
     { ...PROMETHEUS_DEFAULTS, listen: ['127.0.0.1:0'], target_info: false },
     {
-      collect: () => Promise.resolve(living.collection),
+      collect: () => Promise.resolve(living.collection()),
       generation: () => generation,
       isReady: () => true,
       sources: () => [],
@@ -59,62 +61,80 @@ async function startOurs(series: number): Promise<Started> {
   await exporter.start();
   return {
     port: exporter.addresses[0]?.port ?? 0,
-    advance: (round) => {
-      living.advance(round);
+    advance: (advance) => {
+      living.advance(advance);
       generation += 1;
     },
   };
 }
 
-function startPromClient(series: number): Promise<Started> {
+/** One series of prom-client: how its value is set, and how it is taken away. */
+interface Child {
+  readonly set: (round: number) => void;
+  readonly remove: () => void;
+}
+
+function startPromClient(size: number): Promise<Started> {
   const registry = new Registry();
   const options = { help: 'A metric of the benchmark.', labelNames: LABEL_NAMES, registers: [registry] };
-  const setters = Array.from({ length: METRICS }, (_, metric) => {
+  const newChild = Array.from({ length: METRICS }, (_, metric) => {
     const name = `neuron_bench_metric_${metric}`;
     return kindOf(metric) === 'total'
-      ? counterOf(new Counter({ ...options, name: `${name}_total` }))
-      : gaugeOf(new Gauge({ ...options, name }));
+      ? counterChild(new Counter({ ...options, name: `${name}_total` }), metric)
+      : gaugeChild(new Gauge({ ...options, name }), metric);
   });
-  const children = [...seriesOf(series)].map(({ metric, labels }, index) => ({ metric, index, set: setters[metric]?.(labels) }));
+  const childrenOf = ({ series }: BenchProcess): Child[] =>
+    series.flatMap(({ metric, labels, seed }) => newChild[metric]?.(labels, seed) ?? []);
+  const processes = new Processes(size);
+  const known = new Map(processes.present.map((process) => [process, childrenOf(process)]));
   return serve(
     () => registry.metrics(),
     registry.contentType,
-    (round) => {
-      for (const { metric, index, set } of children) set?.(valueOf(metric, index, round));
+    ({ round, isChange }) => {
+      const { left, came } = isChange ? processes.change() : {};
+      if (left !== undefined) {
+        for (const { remove } of known.get(left) ?? []) remove();
+        known.delete(left);
+      }
+      if (came !== undefined) known.set(came, childrenOf(came));
+      for (const children of known.values()) for (const { set } of children) set(round);
     },
   );
 }
 
-type Setter = (labels: SeriesLabels) => (value: number) => void;
+type NewChild = (labels: SeriesLabels, seed: number) => Child;
 
-function gaugeOf(gauge: Gauge<keyof SeriesLabels>): Setter {
-  return (labels) => {
+function gaugeChild(gauge: Gauge<keyof SeriesLabels>, metric: number): NewChild {
+  return (labels, seed) => {
     const child = gauge.labels({ ...labels });
-    return (value) => child.set(value);
+    return { set: (round) => child.set(valueOf(metric, seed, round)), remove: () => gauge.remove({ ...labels }) };
   };
 }
 
-function counterOf(counter: Counter<keyof SeriesLabels>): Setter {
-  return (labels) => {
+function counterChild(counter: Counter<keyof SeriesLabels>, metric: number): NewChild {
+  return (labels, seed) => {
     const child = counter.labels({ ...labels });
     let before = 0;
-    return (value) => {
+    const set = (round: number): void => {
+      const value = valueOf(metric, seed, round);
       child.inc(value - before);
       before = value;
     };
+    return { set, remove: () => counter.remove({ ...labels }) };
   };
 }
 
 function startStock(series: number): Promise<Started> {
   const living = flatCollection(series);
-  const [resourceMetrics] = living.collection;
   const serializer = new PrometheusSerializer('', false, undefined, true, true);
-  if (resourceMetrics === undefined) throw new Error('no series');
-  return serve(
-    () => Promise.resolve(serializer.serialize(resourceMetrics)),
-    'text/plain',
-    (round) => living.advance(round),
-  );
+  const page = (): Promise<string> =>
+    Promise.resolve(
+      living
+        .collection()
+        .map((one) => serializer.serialize(one))
+        .join(''),
+    );
+  return serve(page, 'text/plain', (advance) => living.advance(advance));
 }
 
 function serve(page: () => Promise<string>, contentType: string, advance: Started['advance']): Promise<Started> {
