@@ -1,4 +1,4 @@
-import { prometheusText } from '../exporters/prometheus/exposition-text.ts';
+import { prometheusText } from '../exporters/prometheus/page.ts';
 import { periodsOf } from '../config/groups.ts';
 import { AgentError, EXIT } from '../src/errors.ts';
 import type { ReportExporter } from '../src/exporter.ts';

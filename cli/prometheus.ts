@@ -1,5 +1,5 @@
 import { prometheusServices } from '../exporters/index.ts';
-import { createLegacyEndpoint } from '../exporters/prometheus/legacy-endpoint.ts';
+import { createLegacyEndpoint } from '../exporters/prometheus/index.ts';
 import { streamOnly } from '../sources/index.ts';
 import { createNeuronMonitorSource } from '../sources/neuron-monitor/source.ts';
 import { EXIT } from '../src/errors.ts';

@@ -82,7 +82,7 @@ function legacySection(rows: readonly MetricDefinition[]): string {
     '## Legacy families',
     '',
     'Every family also has the labels `instance_name`, `instance_id`, `instance_type`, `availability_zone`, `region`, `subnet_id`, those of',
-    'processes `runtime_tag`. Points of one process that come out with the same labels are added; of several processes with one tag counters and bytes are added, ratios and latencies averaged. Sources that feed a legacy family only: ' +
+    'processes `runtime_tag`. Points of one process that come out with the same labels are added; of several processes with one tag counters, bytes and the shares of a core are added (a core is busy for at most 1 of the time), other ratios and latencies are averaged. Sources that feed a legacy family only: ' +
       `${rows
         .filter(({ legacyOnly }) => legacyOnly === true)
         .map(({ name, description }) => `${code(name)} (${description.replace(/\.$/, '')})`)

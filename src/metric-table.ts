@@ -21,9 +21,14 @@ export interface LegacyMapping {
   /** OTel attribute → legacy label. `values` renames values; several points that fold into one label set are added. */
   readonly labels?: Readonly<Record<string, { readonly label: string; readonly values?: Readonly<Record<string, string>> }>>;
   readonly constantLabels?: Readonly<Record<string, string>>;
-  /** Folded values are capped here (the script caps CPU ratios at 1). */
+  /** Joins the values of several processes with one tag; when absent, `total` for counters, `sum` for bytes, else `mean`. */
+  readonly fold?: LegacyFold;
+  /** Values of several processes together are at most this. */
   readonly cap?: number;
 }
+
+/** `total` is a sum that keeps what processes have added that ended while another process carries their tag on. */
+export type LegacyFold = 'total' | 'sum' | 'mean';
 
 /** A family of neuron-monitor-prometheus.py. */
 export interface LegacyFamily {

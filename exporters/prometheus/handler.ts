@@ -1,10 +1,14 @@
+import { Buffer } from 'node:buffer';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { AgentError } from '../../src/errors.ts';
-import { refuse, send } from './answers.ts';
-import type { Request, Response } from './answers.ts';
-import { GroupSelectionError, parseGroupSelection } from './group-selection.ts';
+import { METRIC_GROUPS } from '../../src/readings.ts';
+import type { EscapingScheme } from './naming.ts';
 import { negotiateEncoding, negotiateFormat } from './negotiation.ts';
-import type { Pages } from './pages.ts';
-import type { EscapingScheme } from './escaping.ts';
+import type { PageRequest, Pages } from './page.ts';
+
+export type Request = IncomingMessage | Http2ServerRequest;
+export type Response = ServerResponse | Http2ServerResponse;
 
 /** How one scrape ended, for self-metrics. */
 export type ScrapeOutcome =
@@ -30,7 +34,7 @@ const MAX_QUERY_BYTES = 2048;
 /** Header fields of one request. */
 const MAX_HEADER_FIELDS = 64;
 
-/** Answers what the endpoint serves: metrics, health, readiness, and a page for people. GET and HEAD only, no bodies, no files. */
+/** Answers requests for metrics, health, readiness, and a page for people. GET and HEAD only, no bodies, no files. */
 export class Handler {
   readonly #options: HandlerOptions;
   #inFlight = 0;
@@ -93,7 +97,7 @@ export class Handler {
     const { format, escaping, contentType } = negotiateFormat(request.headers.accept);
     const encoding = negotiateEncoding(headerText(request.headers['accept-encoding']));
     const selection = parseGroupSelection(query);
-    const page = await this.#options.pages.page({ format, escaping: this.#options.pageEscaping(escaping), selection });
+    const page = this.#options.pages.page({ format, escaping: this.#options.pageEscaping(escaping), selection });
     const release = page.hold();
     response.once('close', release);
     if (response.closed) release();
@@ -137,4 +141,105 @@ function headerText(header: string | string[] | undefined): string | undefined {
 function splitOnce(text: string, separator: string): readonly [string, string] {
   const at = text.indexOf(separator);
   return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** A small answer. */
+export function send(request: Request, response: Response, status: number, body: string, contentType = 'text/plain; charset=utf-8'): void {
+  response.setHeader('Content-Type', contentType);
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+  response.setHeader('Content-Length', Buffer.byteLength(body));
+  response.statusCode = status;
+  if (request.method === 'HEAD') response.end();
+  else response.end(body);
+}
+
+/** Ends a request that is not served, and its connection where the client may still be sending. */
+export function refuse(response: Response, status: number, reason: string): void {
+  if (status === 405) response.setHeader('Allow', 'GET, HEAD');
+  if (!('stream' in response) && CLOSING_STATUS.has(status)) response.setHeader('Connection', 'close');
+  response.setHeader('Content-Type', 'text/plain; charset=utf-8');
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+  response.statusCode = status;
+  response.end(`${reason}\n`);
+}
+
+const CLOSING_STATUS: ReadonlySet<number> = new Set([405, 413, 414, 431, 503]);
+
+/** The query asks for an unknown group, or for two things at once; the message is for the client. */
+export class GroupSelectionError extends Error {
+  override readonly name = 'GroupSelectionError';
+}
+
+/**
+ * Reads `?collect[]=GROUP` (only these metric groups) or `?exclude[]=GROUP` (all but these), as node_exporter takes them; other
+ * parameters are ignored. Undefined when the query selects nothing.
+ */
+export function parseGroupSelection(query: string): PageRequest['selection'] {
+  if (query === '') return undefined;
+  const parameters = new URLSearchParams(query);
+  const collect = groupsOf(parameters.getAll('collect[]'));
+  const exclude = groupsOf(parameters.getAll('exclude[]'));
+  if (collect.size > 0 && exclude.size > 0) throw new GroupSelectionError('Combined collect and exclude queries are not allowed.');
+  if (collect.size > 0) return { key: `collect ${[...collect].toSorted().join(' ')}`, shows: (scope) => collect.has(scope) };
+  if (exclude.size > 0) return { key: `exclude ${[...exclude].toSorted().join(' ')}`, shows: (scope) => !exclude.has(scope) };
+  return undefined;
+}
+
+function groupsOf(names: readonly string[]): ReadonlySet<string> {
+  const known: readonly string[] = METRIC_GROUPS;
+  for (const name of names) {
+    if (!known.includes(name))
+      throw new GroupSelectionError(`Unknown metric group ${JSON.stringify(name.slice(0, 64))}; known: ${known.join(', ')}.`);
+  }
+  return new Set(names);
+}
+
+/** The facts on the landing page. */
+export interface LandingInfo {
+  readonly version: string;
+  readonly path: string;
+  readonly isReady: boolean;
+  /** Which source serves which metric group, now. */
+  readonly sources: Iterable<readonly [group: string, source: string]>;
+}
+
+/** A small page for people who open the endpoint in a browser. */
+export function landingPage({ version, path, isReady, sources }: LandingInfo): string {
+  const rows = [...sources].map(([group, source]) => `<tr><td>${escapeHtml(group)}</td><td>${escapeHtml(source)}</td></tr>`);
+  const table =
+    rows.length === 0
+      ? '<p>No metric group has delivered data yet.</p>'
+      : `<table><tr><th>Metric group</th><th>Source</th></tr>${rows.join('')}</table>`;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>neuron-otel</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:46rem;padding:0 1rem}td,th{padding:.1rem 1.5rem .1rem 0;text-align:left}</style>
+</head>
+<body>
+<h1>neuron-otel ${escapeHtml(version)}</h1>
+<p>OpenTelemetry agent for AWS Neuron hosts.</p>
+<ul>
+<li><a href="${escapeHtml(path)}">Metrics</a></li>
+<li><a href="/-/healthy">Health</a></li>
+<li><a href="/-/ready">Readiness</a>: ${isReady ? 'ready' : 'not ready'}</li>
+</ul>
+${table}
+</body>
+</html>
+`;
+}
+
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ['&', '&amp;'],
+  ['<', '&lt;'],
+  ['>', '&gt;'],
+  ['"', '&quot;'],
+  ["'", '&#39;'],
+]);
+
+function escapeHtml(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (character) => ENTITIES.get(character) ?? '');
 }

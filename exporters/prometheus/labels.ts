@@ -1,6 +1,6 @@
 import type { Attributes } from '@opentelemetry/api';
 import { MAX_ATTRIBUTE_LENGTH } from '../../src/series.ts';
-import { isLegacyLabelName, isLegacyMetricName } from './escaping.ts';
+import { isLegacyLabelName, isLegacyMetricName } from './naming.ts';
 
 export interface Label {
   readonly name: string;
@@ -8,7 +8,7 @@ export interface Label {
 }
 
 /**
- * The labels of one series as they stand between the braces. Of two sources with the same attribute the first wins; different
+ * Returns the labels of one series as text, without the braces around it. Of two sources with the same attribute the first wins; different
  * attributes whose label names clash have their values joined with `;`, in the order of their keys.
  */
 export function labelText(sources: readonly Attributes[], labelName: (attribute: string) => string): string {
@@ -59,7 +59,7 @@ export function sampleName(name: string): SampleName {
   return { beforeLabels: `{${quoted(name)},`, alone: `{${quoted(name)}} ` };
 }
 
-/** A name as it stands in HELP and TYPE lines. */
+/** A name as HELP and TYPE lines have it. */
 export function metadataName(name: string): string {
   return isLegacyMetricName(name) ? name : quoted(name);
 }

@@ -6,7 +6,7 @@ import type { TranslationStrategy } from './settings.ts';
 
 export const DEFAULT_STRATEGY: TranslationStrategy = PROMETHEUS_DEFAULTS.translation_strategy;
 
-/** What a name depends on; a `MetricDefinition` is one. */
+/** The facts that a name follows from; a `MetricDefinition` is one. */
 export interface MetricIdentity {
   readonly name: string;
   /** UCUM. */
@@ -86,20 +86,15 @@ export function escapesNames(strategy: TranslationStrategy): boolean {
   return strategy === 'UnderscoreEscapingWithSuffixes' || strategy === 'UnderscoreEscapingWithoutSuffixes';
 }
 
-/** Unit as a word, as it stands in names and in OpenMetrics' `# UNIT`; empty when there is none. */
+/** Unit as a word, as names and OpenMetrics' `# UNIT` have it; empty when there is none. */
 export function unitWord(unit: string): string {
   return unitSuffixes(unit)
     .filter((word) => word !== '')
     .join('_');
 }
 
-/** Identity of any SDK metric. */
-export function identityOf(metric: MetricData): MetricIdentity {
-  const { name, unit } = metric.descriptor;
-  return { name, unit, instrument: instrumentOf(metric) };
-}
-
-function instrumentOf(metric: MetricData): Instrument {
+/** The instrument behind any SDK metric. */
+export function instrumentOf(metric: MetricData): Instrument {
   switch (metric.dataPointType) {
     case DataPointType.GAUGE:
       return 'gauge';
@@ -164,4 +159,52 @@ function tokensOf(name: string): string[] {
 function fromTokens(tokens: readonly string[]): string {
   const name = tokens.join('_');
   return /^\d/.test(name) ? `_${name}` : name;
+}
+
+/** Schemes that a scraper may ask for in `Accept: …;escaping=`, as Prometheus spells them. */
+export const ESCAPING_SCHEMES = ['underscores', 'dots', 'values', 'allow-utf-8'] as const;
+
+export type EscapingScheme = (typeof ESCAPING_SCHEMES)[number];
+
+const LEGACY_METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
+const LEGACY_LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+
+export function isLegacyMetricName(name: string): boolean {
+  return LEGACY_METRIC_NAME.test(name);
+}
+
+export function isLegacyLabelName(name: string): boolean {
+  return LEGACY_LABEL_NAME.test(name);
+}
+
+/** Rewrites a name that may hold any UTF-8 into what the scraper asked for; the schemes of prometheus/common `model.EscapeName`. */
+export function escapeName(name: string, scheme: EscapingScheme): string {
+  switch (scheme) {
+    case 'allow-utf-8':
+      return name;
+    case 'underscores':
+      return mapRunes(name, () => '_');
+    case 'dots':
+      return mapRunes(name, (rune) => (rune === '.' ? '_dot_' : '__'), '__');
+    case 'values':
+      if (isLegacyMetricName(name)) return name;
+      return `U__${mapRunes(name, (rune) => `_${hexOf(rune)}_`, '__')}`;
+  }
+}
+
+/** Replaces what a legacy name cannot hold, and underscores where the scheme escapes them too. */
+function mapRunes(name: string, replace: (rune: string) => string, underscore = '_'): string {
+  let escaped = '';
+  let index = 0;
+  for (const rune of name) {
+    if (rune === '_') escaped += underscore;
+    else if (/[a-zA-Z:]/.test(rune) || (index > 0 && /\d/.test(rune))) escaped += rune;
+    else escaped += replace(rune);
+    index += 1;
+  }
+  return escaped;
+}
+
+function hexOf(rune: string): string {
+  return rune.isWellFormed() ? (rune.codePointAt(0) ?? 0xfffd).toString(16) : 'FFFD';
 }

@@ -1,7 +1,7 @@
-import { ESCAPING_SCHEMES } from './escaping.ts';
-import type { EscapingScheme } from './escaping.ts';
+import { ESCAPING_SCHEMES } from './naming.ts';
+import type { EscapingScheme } from './naming.ts';
 
-/** What a page is made of; `text` is shared by versions 0.0.4 and 1.0.0, which differ in what names a client has promised to take. */
+/** The format of a page; `text` is shared by versions 0.0.4 and 1.0.0, which differ in the names that a client has promised to take. */
 export type PageFormat = 'text' | 'openmetrics' | 'protobuf';
 
 export interface NegotiatedFormat {

@@ -1,3 +1,4 @@
+import type { HrTime } from '@opentelemetry/api';
 import { writeAscii, writeFinite } from '../wire/number-text.ts';
 
 /** Writes a sample value as Go spells it, and returns the position after it. */
@@ -7,7 +8,16 @@ export function writeNumber(out: Uint8Array, at: number, value: number): number 
 
 /** Writes a sample value as Python or as Go spells it, and returns the position after it. */
 export function writeSpelled(out: Uint8Array, at: number, value: number, isPython: boolean): number {
-  return isPython ? writeAscii(out, at, pythonNumber(value)) : writeNumber(out, at, value);
+  return isPython ? writePython(out, at, value) : writeNumber(out, at, value);
+}
+
+/** As `pythonNumber`, without a string for everyday numbers. */
+function writePython(out: Uint8Array, at: number, value: number): number {
+  if (value < 1e6 && value >= 1e-4) {
+    const end = writeFinite(out, at, value);
+    return Number.isInteger(value) ? writeAscii(out, end, '.0') : end;
+  }
+  return writeAscii(out, at, value === 0 ? (Object.is(value, -0) ? '-0.0' : '0.0') : pythonNumber(value));
 }
 
 /** A number as Python's prometheus_client writes it: `repr`, with Go's exponents from 1e6 on and a zero before their digits. */
@@ -44,4 +54,8 @@ function pythonRepr(value: number): string {
     return value.toExponential().replace(/e([+-])(\d)$/, 'e$10$2');
   }
   return Number.isInteger(value) ? `${value}.0` : String(value);
+}
+
+export function secondsOf(time: HrTime): number {
+  return time[0] + time[1] / 1e9;
 }

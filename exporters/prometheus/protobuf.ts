@@ -1,10 +1,10 @@
-import { BYTES, FIXED64, ProtobufWriter, VARINT, sizeNested } from '../wire/protobuf-writer.ts';
-import type { Exposition } from './exposition.ts';
-import { HistogramSeries, numberCount } from './family.ts';
+import type { Buffer } from 'node:buffer';
+import type { HrTime } from '@opentelemetry/api';
+import type { ExponentialHistogram, Histogram } from '@opentelemetry/sdk-metrics';
+import { BYTES, FIXED64, ProtobufWriter, VARINT, sizeNested, varintSize } from '../wire/protobuf-writer.ts';
 import type { Family, Series } from './family.ts';
+import { ZERO_THRESHOLD, classicBuckets, nativeBuckets } from './histogram.ts';
 import { parseLabels } from './labels.ts';
-import { ZERO_THRESHOLD, nativeBuckets } from './native-histogram.ts';
-import type { PageEncoder } from './pages.ts';
 
 /** Field numbers of io.prometheus.client, from `metrics.proto` of prometheus/client_model. */
 const FAMILY = { name: 1, help: 2, type: 3, metric: 4, unit: 5 } as const;
@@ -29,76 +29,47 @@ const TIMESTAMP = { seconds: 1, nanos: 2 } as const;
 /** Values of the enumeration MetricType; it has no info metrics, those are gauges. */
 const TYPE = { counter: 0, gauge: 1, info: 1, histogram: 4 } as const;
 
-/** Writes pages of length-delimited MetricFamily messages; histograms carry their classic and their native buckets. */
-export class ProtobufPageEncoder implements PageEncoder {
-  readonly #page = new ProtobufWriter(64 * 1024);
-  readonly #family = new ProtobufWriter(64 * 1024);
-  readonly #known = new WeakMap<Series, SeriesBytes>();
-
-  encode({ families, cells }: Exposition): Uint8Array {
-    this.#page.clear();
-    for (const family of families) {
-      // Scrapers have no use for a message without metrics.
-      if (family.series.length === 0) continue;
-      this.#family.clear();
-      this.#writeFamily(family, cells);
-      this.#page.lengthAndBytes(this.#family.bytes);
-    }
-    return this.#page.take();
+/** Writes families as length-delimited MetricFamily messages, into `memory` where it is large enough; histograms carry their classic and their native buckets. */
+export function writeProtobuf(families: readonly Family[], memory?: Buffer): Buffer {
+  const out = new ProtobufWriter(memory ?? FIRST_PAGE_BYTES);
+  for (const family of families) {
+    // Scrapers have no use for a message without metrics.
+    if (family.series.length > 0) out.delimited(() => writeFamily(out, family));
   }
-
-  #writeFamily(family: Family, cells: Float64Array): void {
-    const out = this.#family;
-    out.string(FAMILY.name, family.name);
-    out.string(FAMILY.help, family.help);
-    out.tag(FAMILY.type, VARINT);
-    out.varint(TYPE[family.type]);
-    for (const series of family.series) this.#writeMetric(family, series, cells);
-    if (family.unit !== '') out.string(FAMILY.unit, family.unit);
-  }
-
-  #writeMetric(family: Family, series: Series, cells: Float64Array): void {
-    const out = this.#family;
-    const { labels, created } = this.#bytesOf(family, series, cells);
-    if (family.type === 'histogram') {
-      out.message(FAMILY.metric, () => {
-        out.raw(labels);
-        out.message(METRIC.histogram, () => writeHistogram(out, series, cells, created));
-      });
-      return;
-    }
-    const isCounter = family.type === 'counter';
-    const numberSize = DOUBLE_FIELD_BYTES + (created.length === 0 ? 0 : sizeNested(created.length));
-    out.tag(FAMILY.metric, BYTES);
-    out.varint(labels.length + sizeNested(numberSize));
-    out.raw(labels);
-    out.tag(isCounter ? METRIC.counter : METRIC.gauge, BYTES);
-    out.varint(numberSize);
-    out.tag(NUMBER.value, FIXED64);
-    out.double(cells[series.cell] ?? Number.NaN);
-    if (created.length === 0) return;
-    out.tag(NUMBER.created, BYTES);
-    out.lengthAndBytes(created);
-  }
-
-  #bytesOf(family: Family, series: Series, cells: Float64Array): SeriesBytes {
-    const createdSeconds = family.created === 'unknown' ? undefined : cells[series.cell + numberCount(series)];
-    const known = this.#known.get(series);
-    if (known !== undefined && known.createdSeconds === createdSeconds) return known;
-    const created = createdSeconds === undefined ? NO_BYTES : encodeTimestamp(createdSeconds);
-    const bytes = { labels: known?.labels ?? encodeLabels(series.labelText), createdSeconds, created };
-    this.#known.set(series, bytes);
-    return bytes;
-  }
+  return out.bytes;
 }
 
-const NO_BYTES = new Uint8Array();
+const FIRST_PAGE_BYTES = 64 * 1024;
 
-/** What of a series stays the same from page to page. */
-interface SeriesBytes {
-  readonly labels: Uint8Array;
-  readonly createdSeconds: number | undefined;
-  readonly created: Uint8Array;
+function writeFamily(out: ProtobufWriter, family: Family): void {
+  out.string(FAMILY.name, family.name);
+  out.string(FAMILY.help, family.help);
+  out.tag(FAMILY.type, VARINT);
+  out.varint(TYPE[family.type]);
+  for (const series of family.series) writeMetric(out, family, series);
+  if (family.unit !== '') out.string(FAMILY.unit, family.unit);
+}
+
+function writeMetric(out: ProtobufWriter, family: Family, series: Series): void {
+  const { value, startTime } = series.point;
+  const labels = (series.labelBytes ??= encodeLabels(series.labels));
+  const created = family.created === 'unknown' ? undefined : startTime;
+  if (typeof value !== 'number') {
+    out.message(FAMILY.metric, () => {
+      out.raw(labels);
+      out.message(METRIC.histogram, () => writeHistogram(out, value, created));
+    });
+    return;
+  }
+  const numberSize = DOUBLE_FIELD_BYTES + (created === undefined ? 0 : sizeNested(timestampSize(created)));
+  out.tag(FAMILY.metric, BYTES);
+  out.varint(labels.length + sizeNested(numberSize));
+  out.raw(labels);
+  out.tag(family.type === 'counter' ? METRIC.counter : METRIC.gauge, BYTES);
+  out.varint(numberSize);
+  out.tag(NUMBER.value, FIXED64);
+  out.double(value);
+  if (created !== undefined) writeTimestamp(out, NUMBER.created, created);
 }
 
 /** Tag and value. */
@@ -115,36 +86,33 @@ function encodeLabels(text: string): Uint8Array {
   return out.take();
 }
 
-function writeHistogram(out: ProtobufWriter, series: Series, cells: Float64Array, created: Uint8Array): void {
-  const bounds = series.bounds ?? [];
-  const number = (offset: number): number => cells[series.cell + offset] ?? Number.NaN;
+function writeHistogram(out: ProtobufWriter, value: Histogram | ExponentialHistogram, created: HrTime | undefined): void {
+  const { boundaries, cumulativeCounts } = classicBuckets(value);
   out.tag(HISTOGRAM.sampleCount, VARINT);
-  out.varint(number(bounds.length + 2));
+  out.varint(value.count);
   out.tag(HISTOGRAM.sampleSum, FIXED64);
-  out.double(number(bounds.length + 1));
-  for (const [index, bound] of [...bounds, Number.POSITIVE_INFINITY].entries()) {
+  out.double(value.sum ?? Number.NaN);
+  for (let index = 0; index <= boundaries.length; index += 1) {
     out.message(HISTOGRAM.bucket, () => {
       out.tag(BUCKET.cumulativeCount, VARINT);
-      out.varint(number(index));
+      out.varint(cumulativeCounts[index] ?? value.count);
       out.tag(BUCKET.upperBound, FIXED64);
-      out.double(bound);
+      out.double(boundaries[index] ?? Number.POSITIVE_INFINITY);
     });
   }
-  if (series instanceof HistogramSeries) writeNative(out, series);
-  if (created.length === 0) return;
-  out.tag(HISTOGRAM.created, BYTES);
-  out.lengthAndBytes(created);
+  if ('scale' in value) writeNative(out, value);
+  if (created !== undefined) writeTimestamp(out, HISTOGRAM.created, created);
 }
 
-function writeNative(out: ProtobufWriter, { native }: HistogramSeries): void {
-  const buckets = native === undefined ? undefined : nativeBuckets(native);
-  if (native === undefined || buckets === undefined) return;
+function writeNative(out: ProtobufWriter, value: ExponentialHistogram): void {
+  const buckets = nativeBuckets(value);
+  if (buckets === undefined) return;
   out.tag(HISTOGRAM.schema, VARINT);
   out.sint32(buckets.schema);
   out.tag(HISTOGRAM.zeroThreshold, FIXED64);
   out.double(ZERO_THRESHOLD);
   out.tag(HISTOGRAM.zeroCount, VARINT);
-  out.varint(native.zeroCount);
+  out.varint(value.zeroCount);
   for (const { offset, length } of buckets.spans) {
     out.message(HISTOGRAM.positiveSpan, () => {
       out.tag(SPAN.offset, VARINT);
@@ -160,12 +128,16 @@ function writeNative(out: ProtobufWriter, { native }: HistogramSeries): void {
   }
 }
 
-function encodeTimestamp(seconds: number): Uint8Array {
-  const out = new ProtobufWriter(24);
-  const whole = Math.floor(seconds);
+function timestampSize([seconds, nanoseconds]: HrTime): number {
+  return 2 + varintSize(seconds) + varintSize(nanoseconds);
+}
+
+function writeTimestamp(out: ProtobufWriter, field: number, time: HrTime): void {
+  const [seconds, nanoseconds] = time;
+  out.tag(field, BYTES);
+  out.varint(timestampSize(time));
   out.tag(TIMESTAMP.seconds, VARINT);
-  out.varint(whole);
+  out.varint(seconds);
   out.tag(TIMESTAMP.nanos, VARINT);
-  out.varint(Math.round((seconds - whole) * 1e9));
-  return out.take();
+  out.varint(nanoseconds);
 }

@@ -3,7 +3,7 @@ import { AgentError } from '../../src/errors.ts';
 import { definitionOf } from '../../src/metric-table.ts';
 import { ExplicitHistograms } from '../wire/explicit-histograms.ts';
 import { withPoints } from '../wire/points.ts';
-import type { PrometheusExporter, PrometheusServices } from './endpoint.ts';
+import type { PrometheusExporter, PrometheusServices } from './index.ts';
 import type { PrometheusSettings } from './settings.ts';
 
 /** Settings that the SDK's exporter has. */

@@ -1,156 +1,174 @@
 import { Buffer } from 'node:buffer';
+import { withRoom } from '../wire/growing-buffer.ts';
 import { MAX_NUMBER_BYTES } from '../wire/number-text.ts';
-import type { Exposition } from './exposition.ts';
-import { isSameNumber } from './line-table.ts';
-import { writeSpelled } from './numbers.ts';
-import type { PageEncoder } from './pages.ts';
-import { TextLayout } from './text-layout.ts';
-import type { TextDialect } from './text-lines.ts';
+import type { Family, Series } from './family.ts';
+import { classicBuckets } from './histogram.ts';
+import { escapeHelp, metadataName, sampleName } from './labels.ts';
+import type { SampleName } from './labels.ts';
+import { boundText, secondsOf, writeSpelled } from './numbers.ts';
 
-/** Room for numbers to grow, as a factor. */
-const HEADROOM = 1.0625;
-/** Room that is so many times larger than what it is for is given up. */
-const WASTEFUL = 4;
+/** `text` is Prometheus text 0.0.4 (and 1.0.0, which differs by quoted names only); `openmetrics` is OpenMetrics 1.0. */
+export type TextDialect = 'text' | 'openmetrics';
+
+/** Writes families as a page of text, into `memory` where it is large enough. */
+export function writeText(families: readonly Family[], dialect: TextDialect, memory: Buffer = NO_MEMORY): Buffer {
+  const out = new TextOutput(memory);
+  for (const family of families) {
+    if (dialect === 'openmetrics') writeOpenMetricsFamily(out, family);
+    else writeTextFamily(out, family);
+  }
+  if (dialect === 'openmetrics') out.text('# EOF\n');
+  return out.bytes;
+}
+
+/** A family in text 0.0.4; one without series consists of comments. */
+function writeTextFamily(out: TextOutput, family: Family): void {
+  const { name, help, series, created } = family;
+  out.text(textHeader(name, help, family.type === 'info' ? 'gauge' : family.type));
+  const names = sampleNames(family, name);
+  for (const one of series) writeSeries(out, one, names);
+  if (created !== 'family' || series.length === 0) return;
+  const createdName = `${baseName(family)}_created`;
+  out.text(textHeader(createdName, help, 'gauge'));
+  const beginning = sampleName(createdName);
+  for (const one of series) writeCreated(out, one, beginning, names.isPython);
+}
+
+/** A family in OpenMetrics 1.0. */
+function writeOpenMetricsFamily(out: TextOutput, family: Family): void {
+  const base = baseName(family);
+  out.text(openMetricsHeader(family, metadataName(base)));
+  const names = sampleNames(family, family.type === 'counter' ? `${base}_total` : family.name);
+  const created = sampleName(`${base}_created`);
+  for (const one of family.series) {
+    writeSeries(out, one, names);
+    if (family.created !== 'unknown') writeCreated(out, one, created, names.isPython);
+  }
+}
+
+/** The beginnings of a family's sample lines, and the spelling of its numbers. */
+interface SampleNames {
+  readonly single: SampleName;
+  readonly bucket: SampleName;
+  readonly sum: SampleName;
+  readonly count: SampleName;
+  readonly isPython: boolean;
+  /** True when `Series.textStart` begins with this family's name; OpenMetrics gives some counters another one. */
+  readonly isKept: boolean;
+}
+
+function sampleNames(family: Family, name: string): SampleNames {
+  return {
+    single: sampleName(name),
+    bucket: sampleName(`${name}_bucket`),
+    sum: sampleName(`${name}_sum`),
+    count: sampleName(`${name}_count`),
+    isPython: family.numbers === 'python',
+    isKept: name === family.name,
+  };
+}
+
+function writeSeries(out: TextOutput, series: Series, names: SampleNames): void {
+  const { value } = series.point;
+  if (typeof value !== 'number') {
+    writeHistogram(out, series, value, names);
+  } else if (names.isKept) {
+    out.text((series.textStart ??= lineStart(names.single, series.labels)));
+    out.number(value, names.isPython);
+  } else {
+    out.text(lineStart(names.single, series.labels));
+    out.number(value, names.isPython);
+  }
+}
+
+function writeHistogram(out: TextOutput, series: Series, value: Exclude<Series['point']['value'], number>, names: SampleNames): void {
+  const { labels } = series;
+  const { boundaries, cumulativeCounts } = classicBuckets(value);
+  series.textStart ??= flat([names.bucket.beforeLabels, labels, labels === '' ? 'le="' : ',le="']);
+  for (let index = 0; index <= boundaries.length; index += 1) {
+    out.text(series.textStart);
+    out.bound(boundaries[index] ?? Number.POSITIVE_INFINITY);
+    out.number(cumulativeCounts[index] ?? value.count, false);
+  }
+  out.text(lineStart(names.sum, labels));
+  out.number(value.sum ?? Number.NaN, false);
+  out.text(lineStart(names.count, labels));
+  out.number(value.count, false);
+}
+
+function writeCreated(out: TextOutput, { labels, point }: Series, beginning: SampleName, isPython: boolean): void {
+  out.text(lineStart(beginning, labels));
+  out.number(secondsOf(point.startTime), isPython);
+}
+
+function lineStart({ beforeLabels, alone }: SampleName, labels: string): string {
+  return labels === '' ? alone : flat([beforeLabels, labels, '} ']);
+}
+
+/** One flat string: it is kept for as long as its series lives, and a concatenation would keep its pieces as well. */
+function flat(pieces: readonly string[]): string {
+  return pieces.join('');
+}
+
+/** The family's name in OpenMetrics, which adds `_total` and `_info` to it. */
+function baseName({ name, type }: Family): string {
+  if (type === 'counter') return name.replace(/_total$/, '');
+  return type === 'info' ? name.replace(/_info$/, '') : name;
+}
+
+function textHeader(name: string, help: string, type: string): string {
+  const shown = metadataName(name);
+  return `# HELP ${shown} ${escapeHelp(help, false)}\n# TYPE ${shown} ${type}\n`;
+}
+
+function openMetricsHeader({ help, type, unit }: Family, name: string): string {
+  const unitLine = unit === '' ? '' : `# UNIT ${name} ${unit}\n`;
+  return `# HELP ${name} ${escapeHelp(help, true)}\n# TYPE ${name} ${type}\n${unitLine}`;
+}
+
+const NO_MEMORY = Buffer.alloc(0);
+const LINE_END = 10;
+/** Bytes of one UTF-16 code unit at most. */
+const MAX_UTF8_BYTES = 3;
 const FIRST_PAGE_BYTES = 64 * 1024;
+const GROWTH = 1.5;
 
-/**
- * Writes pages of text. It keeps the last page and the place of every number on it: while the lines stay the same, the next page
- * is that page with the changed numbers replaced, everything between them copied as bytes. When lines come and go, only the families
- * they belong to are written anew.
- */
-export class TextPageEncoder implements PageEncoder {
-  readonly #layout: TextLayout;
-  #page: Buffer = Buffer.alloc(0);
-  #spare: Buffer | undefined;
-  #revision = -1;
-  /** Room for the numbers that change: their indexes, new lengths and text, and which of them change their length. */
-  #changed = new Uint32Array(0);
-  #newLengths = new Uint8Array(0);
-  #moved = new Uint32Array(0);
-  #scratch = new Uint8Array(0);
+/** A page that is being written, in memory that grows. */
+class TextOutput {
+  #memory: Buffer;
+  #length = 0;
+  /** Most histograms have the same bounds. */
+  readonly #bounds = new Map<number, string>();
 
-  constructor(dialect: TextDialect) {
-    this.#layout = new TextLayout(dialect);
+  constructor(memory: Buffer) {
+    this.#memory = memory.length === 0 ? Buffer.allocUnsafeSlow(FIRST_PAGE_BYTES) : memory;
   }
 
-  /** The page for the present values. It is not written to again before it is recycled; the same buffer means nothing changed. */
-  encode(exposition: Exposition): Buffer {
-    if (this.#revision === exposition.revision) this.#replaceNumbers(exposition.cells);
-    else this.#layOut(exposition);
-    this.#revision = exposition.revision;
-    return this.#page;
+  get bytes(): Buffer {
+    return this.#memory.subarray(0, this.#length);
   }
 
-  recycle(bytes: Uint8Array): void {
-    if (bytes.buffer !== this.#page.buffer) this.#spare = Buffer.from(bytes.buffer);
+  text(text: string): void {
+    this.#reserve(text.length * MAX_UTF8_BYTES);
+    this.#length += this.#memory.write(text, this.#length);
   }
 
-  #layOut(exposition: Exposition): void {
-    const before = this.#page;
-    const memory = this.#memoryFor(before.length === 0 ? FIRST_PAGE_BYTES : before.length);
-    this.#page = this.#layout.page(exposition, { before, memory });
+  /** A number and the end of its line. */
+  number(value: number, isPython: boolean): void {
+    this.#reserve(MAX_NUMBER_BYTES + 1);
+    const end = writeSpelled(this.#memory, this.#length, value, isPython);
+    this.#memory[end] = LINE_END;
+    this.#length = end + 1;
   }
 
-  #replaceNumbers(cells: Float64Array): void {
-    this.#makeRoom(this.#layout.lines.cells.length);
-    const changed = this.#writeChanged(cells);
-    if (changed === 0) return;
-    const { moved, growth } = this.#measure(changed);
-    const before = this.#page;
-    const size = before.length + growth;
-    const page = this.#memoryFor(size).subarray(0, size);
-    this.#copyText(before, page, moved);
-    this.#placeNumbers(page, changed);
-    this.#page = page;
+  /** The value of a `le` label and the end of the labels. */
+  bound(bound: number): void {
+    let text = this.#bounds.get(bound);
+    if (text === undefined) this.#bounds.set(bound, (text = `${boundText(bound)}"} `));
+    this.text(text);
   }
 
-  /** For so many numbers to change. */
-  #makeRoom(lines: number): void {
-    const room = this.#changed.length;
-    if (lines <= room && lines * WASTEFUL >= room) return;
-    this.#changed = new Uint32Array(lines);
-    this.#newLengths = new Uint8Array(lines);
-    this.#moved = new Uint32Array(lines);
-    this.#scratch = new Uint8Array(lines * MAX_NUMBER_BYTES);
-  }
-
-  /** Fresh memory of this size costs more than writing it: the kernel hands it out, and zeroes it, page by page. */
-  #memoryFor(size: number): Buffer {
-    const spare = this.#spare;
-    this.#spare = undefined;
-    if (spare !== undefined && spare.length >= size && spare.length < size * 2) return spare;
-    return Buffer.allocUnsafeSlow(Math.ceil(size * HEADROOM));
-  }
-
-  /** Writes the numbers that are not the same any more into the scratch buffer; returns how many there are. */
-  #writeChanged(cells: Float64Array): number {
-    const { cells: places, values, isPython, count } = this.#layout.lines;
-    const scratch = this.#scratch;
-    const changedIndexes = this.#changed;
-    const newLengths = this.#newLengths;
-    let changed = 0;
-    let position = 0;
-    for (let index = 0; index < count; index += 1) {
-      const value = cells[places[index] ?? 0] ?? Number.NaN;
-      if (isSameNumber(value, values[index] ?? Number.NaN)) continue;
-      values[index] = value;
-      const end = writeSpelled(scratch, position, value, isPython[index] === 1);
-      changedIndexes[changed] = index;
-      newLengths[changed] = end - position;
-      changed += 1;
-      position = end;
-    }
-    return changed;
-  }
-
-  /** How many of the changed numbers also changed their length, and by how much the page grows. */
-  #measure(changed: number): { readonly moved: number; readonly growth: number } {
-    const { lengths } = this.#layout.lines;
-    let moved = 0;
-    let growth = 0;
-    for (let position = 0; position < changed; position += 1) {
-      const difference = (this.#newLengths[position] ?? 0) - (lengths[this.#changed[position] ?? 0] ?? 0);
-      if (difference === 0) continue;
-      growth += difference;
-      this.#moved[moved] = position;
-      moved += 1;
-    }
-    return { moved, growth };
-  }
-
-  /** Copies everything between the numbers that changed their length, each time as far as possible. */
-  #copyText(before: Buffer, page: Buffer, moved: number): void {
-    const { starts, lengths } = this.#layout.lines;
-    let from = 0;
-    let to = 0;
-    for (let position = 0; position < moved; position += 1) {
-      const place = this.#moved[position] ?? 0;
-      const index = this.#changed[place] ?? 0;
-      const start = starts[index] ?? 0;
-      before.copy(page, to, from, start);
-      to += start - from + (this.#newLengths[place] ?? 0);
-      from = start + (lengths[index] ?? 0);
-    }
-    before.copy(page, to, from, before.length);
-  }
-
-  /** Puts the changed numbers where they belong now, and remembers where that is. */
-  #placeNumbers(page: Buffer, changed: number): void {
-    const { starts, lengths, count } = this.#layout.lines;
-    const scratch = this.#scratch;
-    let shift = 0;
-    let next = 0;
-    let read = 0;
-    for (let index = 0; index < count; index += 1) {
-      const start = (starts[index] ?? 0) + shift;
-      starts[index] = start;
-      if (next === changed || this.#changed[next] !== index) continue;
-      const length = this.#newLengths[next] ?? 0;
-      for (let offset = 0; offset < length; offset += 1) page[start + offset] = scratch[read + offset] ?? 0;
-      read += length;
-      shift += length - (lengths[index] ?? 0);
-      lengths[index] = length;
-      next += 1;
-    }
+  #reserve(size: number): void {
+    if (this.#length + size > this.#memory.length) this.#memory = withRoom(this.#memory, this.#length, size, GROWTH);
   }
 }

@@ -23,8 +23,9 @@ export class ProtobufWriter {
   #bytes: Buffer;
   #length = 0;
 
-  constructor(capacity = 256) {
-    this.#bytes = Buffer.allocUnsafeSlow(capacity);
+  /** Writes into the given memory as far as it goes, or begins with so many bytes of its own. */
+  constructor(memory: Buffer | number = 256) {
+    this.#bytes = typeof memory === 'number' ? Buffer.allocUnsafeSlow(memory) : memory;
   }
 
   get length(): number {
@@ -108,6 +109,11 @@ export class ProtobufWriter {
   /** A nested message: what `write` writes, with its length in front. */
   message(field: number, write: () => void): void {
     this.tag(field, BYTES);
+    this.delimited(write);
+  }
+
+  /** What `write` writes, with its length in front. */
+  delimited(write: () => void): void {
     this.#reserve(1);
     const start = ++this.#length;
     write();

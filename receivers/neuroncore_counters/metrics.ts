@@ -9,6 +9,9 @@ const LEGACY_UTILIZATION = {
   name: 'neuroncore_utilization_ratio',
   help: 'NeuronCore utilization ratio',
   labels: { 'neuron.core.index': { label: 'neuroncore' } },
+  // Every process lists the cores that the others use with 0: a mean would show a busy core as idle.
+  fold: 'sum',
+  cap: 1,
 } as const satisfies LegacyMapping;
 
 export const metrics = defineMetrics('neuroncore_counters', {

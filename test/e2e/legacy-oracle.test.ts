@@ -1,10 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { newExposition } from '../../exporters/prometheus/expositions.ts';
 import { pythonNumber } from '../../exporters/prometheus/numbers.ts';
-import { TextPageEncoder } from '../../exporters/prometheus/text.ts';
 import { virtualNeuronMonitorLines } from '../../simulator/neuron-monitor-lines.ts';
+import { TestEncoder } from '../exporters/prometheus/support/pages.ts';
 import { firstDifference } from '../support/first-difference.ts';
 import { Replay } from '../support/replay.ts';
 import { sampleLines } from '../support/samples.ts';
@@ -22,14 +21,12 @@ type EccCounts = 'cumulative' | 'tally';
 /** The agent's page after each record, each made from the one before as an endpoint does. */
 async function agentPages(records: readonly string[], eccCounts: EccCounts): Promise<readonly LegacyPage[]> {
   const replay = new Replay({ eccCounts });
-  const exposition = newExposition('underscores', { naming: 'legacy' });
-  const encoders = { text: new TextPageEncoder('text'), openMetrics: new TextPageEncoder('openmetrics') };
+  const encoder = new TestEncoder({ naming: 'legacy' });
   const pages: LegacyPage[] = [];
   for (const record of records) {
     await replay.feed(parseObject(record));
-    exposition.update(replay.store.collect({ legacy: true }));
-    const [text, openMetrics] = [encoders.text.encode(exposition), encoders.openMetrics.encode(exposition)];
-    pages.push({ text: withoutTimes(text.toString()), openMetrics: withoutTimes(openMetrics.toString()) });
+    const { text, openMetrics } = encoder.pages(replay.store.collect({ legacy: true }));
+    pages.push({ text: withoutTimes(text), openMetrics: withoutTimes(openMetrics) });
   }
   return pages;
 }

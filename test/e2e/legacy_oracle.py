@@ -2,7 +2,7 @@
 
 Written from the families, labels and arithmetic that AWS documents and that its recorded pages show. Where the agent means to differ
 from the script (docs/prometheus.md) the agent's rule is here: processes that ended are gone, of processes with one tag counters and
-bytes are added and everything else is averaged, a null latency takes the percentiles away, labels follow the record, cores come in
+bytes and (up to 1) shares of a core are added and everything else is averaged, a null latency takes the percentiles away, labels follow the record, cores come in
 the order of their index, and of a group without live series nothing is shown.
 
 Protocol: one record of neuron-monitor on each line of stdin; for each one line on stdout, {"text": PAGE, "openmetrics": PAGE}.
@@ -162,7 +162,7 @@ class Oracle:
                 page.put(family, {**tag, "usage_type": mode}, process, usage[mode] / 100.0)
 
     def neuroncore_counters(self, page, data, process, tag):
-        family = page.family("mean", "neuroncore_utilization_ratio", "NeuronCore utilization ratio")
+        family = page.family("share", "neuroncore_utilization_ratio", "NeuronCore utilization ratio")
         for core, counters in by_index(data.get("neuroncores_in_use")):
             if counters.get("neuroncore_utilization") is not None:
                 page.put(family, {**tag, "neuroncore": core}, process, counters["neuroncore_utilization"] / 100.0)
@@ -218,7 +218,11 @@ class Oracle:
                 # Not sum(): since Python 3.12 it rounds better than plain addition.
                 for _, value in contributions:
                     total += value
-                child.set(total / len(contributions) if family.kind == "mean" else total)
+                if family.kind == "mean":
+                    total /= len(contributions)
+                elif family.kind == "share" and len(contributions) > 1:
+                    total = min(total, 1)
+                child.set(total)
         self.added = added
         return registry
 

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { newExposition } from '../../exporters/prometheus/expositions.ts';
-import type { ExpositionOptions } from '../../exporters/prometheus/expositions.ts';
-import type { EscapingScheme } from '../../exporters/prometheus/escaping.ts';
-import { ProtobufPageEncoder } from '../../exporters/prometheus/protobuf.ts';
-import { TextPageEncoder } from '../../exporters/prometheus/text.ts';
+import type { EscapingScheme } from '../../exporters/prometheus/naming.ts';
+import type { PageOptions } from '../../exporters/prometheus/page.ts';
+import { freshPages } from '../exporters/prometheus/support/pages.ts';
+import type { EncodedPages } from '../exporters/prometheus/support/pages.ts';
 import { hostileStore, hostileValues } from '../exporters/prometheus/support/hostile.ts';
 import { TEST_METRICS, cycle, runtime, testStore } from '../support/metrics.ts';
 import { replayFixture } from '../support/replay.ts';
@@ -31,25 +30,18 @@ const TEXT = 'text/plain; version=0.0.4';
 const OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 const PROTOBUF = 'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited';
 
-interface Pages {
-  readonly text: string;
-  readonly openMetrics: string;
-  readonly protobuf: Uint8Array;
-}
-
-function pagesOf(collection: readonly ResourceMetrics[], options: ExpositionOptions = {}, escaping: EscapingScheme = 'underscores'): Pages {
-  const exposition = newExposition(escaping, options);
-  exposition.update(collection);
-  expect(exposition.conflicts).toEqual([]);
-  return {
-    text: new TextPageEncoder('text').encode(exposition).toString(),
-    openMetrics: new TextPageEncoder('openmetrics').encode(exposition).toString(),
-    protobuf: new ProtobufPageEncoder().encode(exposition),
-  };
+function pagesOf(
+  collection: readonly ResourceMetrics[],
+  options: PageOptions = {},
+  escaping: EscapingScheme = 'underscores',
+): EncodedPages {
+  const pages = freshPages(collection, options, escaping);
+  expect(pages.conflicts).toEqual([]);
+  return pages;
 }
 
 /** Every metric switched on, also those that are off by default. */
-async function fixturePages(name: string, options: ExpositionOptions): Promise<Pages> {
+async function fixturePages(name: string, options: PageOptions): Promise<EncodedPages> {
   const { store } = await replayFixture(name, { isEnabled: () => true });
   return pagesOf(store.collect({ legacy: true }), options);
 }
@@ -157,7 +149,7 @@ describe('hostile tags', () => {
 });
 
 /** By every parser of the ecosystem. */
-function readingsOf(pages: Pages): readonly (readonly ParsedSample[])[] {
+function readingsOf(pages: EncodedPages): readonly (readonly ParsedSample[])[] {
   return [
     samplesOf(parseAsPrometheus(pages.text, TEXT)),
     samplesOf(parseAsPrometheus(pages.openMetrics, OPENMETRICS)),

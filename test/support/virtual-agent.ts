@@ -3,10 +3,8 @@ import type { ExporterServices } from '../../exporters/index.ts';
 import { JsonStdoutExporter } from '../../exporters/json-stdout/exporter.ts';
 import { ProtobufEncoder } from '../../exporters/otlp/protobuf.ts';
 import { UNLIMITED } from '../../exporters/otlp/requests.ts';
-import { newExposition } from '../../exporters/prometheus/expositions.ts';
-import type { ExpositionOptions } from '../../exporters/prometheus/expositions.ts';
-import { Pages } from '../../exporters/prometheus/pages.ts';
-import { TextPageEncoder } from '../../exporters/prometheus/text.ts';
+import { PageEncoder, Pages } from '../../exporters/prometheus/page.ts';
+import type { PageOptions } from '../../exporters/prometheus/page.ts';
 import { sourcesOnVirtualHost } from '../../cli/virtual.ts';
 import type { SourceSet } from '../../sources/index.ts';
 import { createVirtualHost } from '../../simulator/virtual-host.ts';
@@ -31,7 +29,7 @@ export interface VirtualAgentOptions extends Omit<VirtualHostOptions, 'directory
   /** Further keys of the configuration. */
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Pages that can be asked for, by name. */
-  readonly pages: Readonly<Record<string, ExpositionOptions>>;
+  readonly pages: Readonly<Record<string, PageOptions>>;
 }
 
 /** What one sample of the agent left at its outputs. */
@@ -140,8 +138,8 @@ export class VirtualAgent {
   async page(name: string): Promise<string> {
     const pages = this.#pages.get(name);
     if (pages === undefined) throw new RangeError(`no page ${name}`);
-    const page = await pages.page({ format: 'text', escaping: 'underscores', selection: undefined });
-    return Buffer.from(page.bytes).toString('utf8');
+    const page = pages.page({ format: 'text', escaping: 'underscores', selection: undefined });
+    return (await page.bytes).toString('utf8');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -153,14 +151,13 @@ export class VirtualAgent {
     this.#scratch[Symbol.dispose]();
   }
 
-  #createPages(options: ExpositionOptions): Pages {
+  #createPages(options: PageOptions): Pages {
     const { agent } = this.#assembly;
     return new Pages({
       collect: () => agent.snapshot({ selfMetrics: true }),
       generation: () => agent.generation,
       clock: this.clock,
-      newExposition: (escaping) => newExposition(escaping, options),
-      newEncoder: () => new TextPageEncoder('text'),
+      encoder: new PageEncoder(options),
       onConflicts: (conflicts) => this.conflicts.push(...conflicts),
     });
   }

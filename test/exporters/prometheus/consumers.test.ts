@@ -1,16 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { newExposition } from '../../../exporters/prometheus/expositions.ts';
-import { readProcessFacts } from '../../../exporters/prometheus/process-part.ts';
-import { TextPageEncoder } from '../../../exporters/prometheus/text.ts';
+import { PageEncoder } from '../../../exporters/prometheus/page.ts';
+import { readProcessFacts } from '../../../exporters/prometheus/process-families.ts';
 import { replayFixture } from '../../support/replay.ts';
 import { familyTypes, parsePage } from './support/parse.ts';
 import type { Sample } from './support/parse.ts';
 
 async function legacyPage(fixture: string): Promise<string> {
   const { store } = await replayFixture(fixture);
-  const exposition = newExposition('underscores', { naming: 'legacy' }, () => readProcessFacts('/proc'));
-  exposition.update(store.collect({ legacy: true }));
-  return new TextPageEncoder('text').encode(exposition).toString();
+  const encoder = new PageEncoder({ naming: 'legacy' }, () => readProcessFacts('/proc'));
+  const request = { format: 'text', escaping: 'underscores', selection: undefined } as const;
+  return encoder.encode(store.collect({ legacy: true }), request).bytes.toString();
 }
 
 /** Families that Datadog's aws_neuron check maps (its metrics.py), with the type under which it expects them. */

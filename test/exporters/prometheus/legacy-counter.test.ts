@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { newExposition } from '../../../exporters/prometheus/expositions.ts';
+import { LegacyTotals, legacyFamilies } from '../../../exporters/prometheus/legacy-families.ts';
 import { metrics } from '../../../receivers/execution_stats/metrics.ts';
 import { cycle, runtime, testStore } from '../../support/metrics.ts';
 
@@ -14,7 +14,7 @@ it('a counter of several processes with one tag counts each execution once and n
   fc.assert(
     fc.property(steps, (life) => {
       const store = testStore();
-      const exposition = newExposition('underscores', { naming: 'legacy' });
+      const totals = new LegacyTotals();
       const generations = new Map<number, number>();
       const living = new Set<string>();
       let counted = 0;
@@ -37,9 +37,9 @@ it('a counter of several processes with one tag counts each execution once and n
           generations.set(pid, (generations.get(pid) ?? 0) + 1);
           store.retainRuntimes(living);
         }
-        exposition.update(store.collect({ legacy: true }));
-        const series = exposition.families.find(({ name }) => name === 'execution_status_total')?.series;
-        expect(series?.map(({ cell }) => exposition.cells[cell])).toEqual([counted]);
+        const families = legacyFamilies(store.collect({ legacy: true }), totals);
+        const series = families.find(({ name }) => name === 'execution_status_total')?.series;
+        expect(series?.map(({ point }) => point.value)).toEqual([counted]);
       }
     }),
     { numRuns: 300 },

@@ -1,7 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ProtobufPageEncoder } from '../../../exporters/prometheus/protobuf.ts';
-import { TextPageEncoder } from '../../../exporters/prometheus/text.ts';
-import { legacyExposition, legacyPage } from './support/legacy.ts';
+import { legacyPage, legacyPages } from './support/legacy.ts';
 import { familyTypes, parsePage } from './support/parse.ts';
 import { readDelimited, textAt } from './support/protobuf.ts';
 
@@ -38,22 +36,20 @@ describe('as the script makes them', () => {
   });
 
   it('a page may end in bare comments, in both formats, and protobuf leaves them out', async () => {
-    const exposition = await legacyExposition(stats(null));
+    const pages = await legacyPages(stats(null));
     const comments = '# HELP execution_latency_seconds Execution latency in seconds\n# TYPE execution_latency_seconds gauge\n';
-    const page = new TextPageEncoder('text').encode(exposition).toString();
-    expect(page.endsWith(`\n${comments}`)).toBe(true);
-    expect(new TextPageEncoder('openmetrics').encode(exposition).toString().endsWith(`\n${comments}# EOF\n`)).toBe(true);
-    const families = readDelimited(Buffer.from(new ProtobufPageEncoder().encode(exposition)));
+    expect(pages.text.endsWith(`\n${comments}`)).toBe(true);
+    expect(pages.openMetrics.endsWith(`\n${comments}# EOF\n`)).toBe(true);
+    const families = readDelimited(pages.protobuf);
     expect(families.map((family) => textAt(family, 1))).toEqual(['execution_errors_total', 'execution_status_total']);
   });
 
   it('families of facts are info metrics where the format has those', async () => {
-    const exposition = await legacyExposition({
+    const { openMetrics: page } = await legacyPages({
       neuron_runtime_data: [],
       instance_info: {},
       neuron_hardware_info: { neuron_device_count: 1, neuroncore_per_device_count: 4 },
     });
-    const page = new TextPageEncoder('openmetrics').encode(exposition).toString();
     expect(page).toContain('# HELP instance EC2 instance information\n# TYPE instance info\ninstance_info{');
     expect(page).toContain('# HELP neuron_hardware Neuron Hardware Information\n# TYPE neuron_hardware info\nneuron_hardware_info{');
   });

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { prometheusText } from '../../../exporters/prometheus/exposition-text.ts';
-import { newExposition } from '../../../exporters/prometheus/expositions.ts';
-import { TextPageEncoder } from '../../../exporters/prometheus/text.ts';
+import { prometheusText } from '../../../exporters/prometheus/page.ts';
 import { expectGolden } from '../../support/golden.ts';
 import { Replay, fixtureDocuments, replayFixture } from '../../support/replay.ts';
 import { legacyPage } from './support/legacy.ts';
+import { TestEncoder } from './support/pages.ts';
 import { familyTypes, parsePage, sampleKey } from './support/parse.ts';
 import { hasSamples, sampleDocument, sampleText } from './support/samples.ts';
 
@@ -145,14 +144,44 @@ describe('processes with one tag', () => {
     },
   });
 
-  it('have their counters and bytes added, their ratios and latencies averaged', async () => {
-    const page = await legacyPage({ neuron_runtime_data: [runtime(10, 100, 80, 1000), runtime(20, 50, 20, 500)], system_data: null });
-    const valueOf = (name: string): string | undefined => parsePage(page).find((sample) => sample.name === name)?.value;
+  const valueIn = (page: string, name: string): string | undefined => parsePage(page).find((sample) => sample.name === name)?.value;
+
+  it('have their counters, bytes and shares of a core added, and their latencies averaged', async () => {
+    const page = await legacyPage({ neuron_runtime_data: [runtime(10, 100, 50, 1000), runtime(20, 50, 25, 500)], system_data: null });
+    const valueOf = (name: string): string | undefined => valueIn(page, name);
     expect(valueOf('execution_status_total')).toBe('150.0');
     expect(valueOf('execution_errors_total')).toBe('2.0');
     expect(valueOf('neuron_runtime_memory_used_bytes')).toBe('1500.0');
-    expect(valueOf('neuroncore_utilization_ratio')).toBe('0.5');
+    expect(valueOf('neuroncore_utilization_ratio')).toBe('0.75');
     expect(valueOf('execution_latency_seconds')).toBe('0.015');
+  });
+
+  it('show a busy core as busy when seven of eight ranks list it with 0', async () => {
+    const ranks = Array.from({ length: 8 }, (_, rank) => ({ ...runtime(rank + 1, 1, rank === 3 ? 90 : 0, 1), neuron_runtime_tag: '1' }));
+    const page = await legacyPage({ neuron_runtime_data: ranks, system_data: null });
+    expect(valueIn(page, 'neuroncore_utilization_ratio')).toBe('0.9');
+  });
+
+  it('show a core as busy all the time when their shares, each rounded, come to more', async () => {
+    const page = await legacyPage({ neuron_runtime_data: [runtime(10, 1, 60.5, 1), runtime(20, 1, 39.75, 1)], system_data: null });
+    expect(valueIn(page, 'neuroncore_utilization_ratio')).toBe('1.0');
+  });
+
+  it('show the share of the process that goes on when the other one ends', async () => {
+    const replay = new Replay();
+    const encoder = new TestEncoder(LEGACY);
+    const shareAfter = async (...runtimes: readonly unknown[]): Promise<string | undefined> => {
+      await replay.feed({ neuron_runtime_data: runtimes, system_data: null });
+      return valueIn(encoder.text(replay.store.collect({ legacy: true })), 'neuroncore_utilization_ratio');
+    };
+    expect(await shareAfter(runtime(10, 1, 50, 1), runtime(20, 1, 25, 1))).toBe('0.75');
+    expect(await shareAfter(runtime(20, 1, 25, 1))).toBe('0.25');
+    expect(await shareAfter(runtime(20, 1, 25, 1), runtime(30, 1, 12.5, 1))).toBe('0.375');
+  });
+
+  it('leave the share of a process alone as it is reported, as the script does', async () => {
+    const page = await legacyPage({ neuron_runtime_data: [runtime(10, 1, 100.5, 1)], system_data: null });
+    expect(valueIn(page, 'neuroncore_utilization_ratio')).toBe('1.005');
   });
 
   it('stay apart when the pid is asked for', async () => {
@@ -168,12 +197,10 @@ describe('processes with one tag', () => {
 
   it('leave one by one; the last takes the series with it, and null latency takes the percentiles', async () => {
     const replay = new Replay();
-    const exposition = newExposition('underscores', LEGACY);
-    const encoder = new TextPageEncoder('text');
+    const encoder = new TestEncoder(LEGACY);
     const pageAfter = async (...runtimes: readonly unknown[]): Promise<string> => {
       await replay.feed({ neuron_runtime_data: runtimes, system_data: null });
-      exposition.update(replay.store.collect({ legacy: true }));
-      return encoder.encode(exposition).toString();
+      return encoder.text(replay.store.collect({ legacy: true }));
     };
     await pageAfter(runtime(10, 100, 80, 1000), runtime(20, 50, 20, 500));
     // The counter keeps the hundred of the process that ended: a fall would look like a reset.
@@ -193,12 +220,10 @@ describe('processes with one tag', () => {
 
 it('shows instance metadata that came late', async () => {
   const replay = new Replay();
-  const exposition = newExposition('underscores', LEGACY);
-  const encoder = new TextPageEncoder('text');
+  const encoder = new TestEncoder(LEGACY);
   const page = async (instance: object): Promise<string> => {
     await replay.feed({ neuron_runtime_data: [], system_data: { memory_info: { memory_total_bytes: 1 } }, ...instance });
-    exposition.update(replay.store.collect({ legacy: true }));
-    return encoder.encode(exposition).toString();
+    return encoder.text(replay.store.collect({ legacy: true }));
   };
   expect(await page({})).toContain('system_memory_total_bytes{availability_zone="",instance_id="",');
   expect(await page({ instance_info: { instance_id: 'i-0abc', instance_availability_zone: 'us-east-2a', error: '' } })).toContain(

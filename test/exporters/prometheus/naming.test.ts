@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { escapeName } from '../../../exporters/prometheus/escaping.ts';
-import { prometheusLabelName, prometheusName, unitWord } from '../../../exporters/prometheus/naming.ts';
+import { escapeName, prometheusLabelName, prometheusName, unitWord } from '../../../exporters/prometheus/naming.ts';
 import { TRANSLATION_STRATEGIES } from '../../../exporters/prometheus/settings.ts';
 import type { MetricIdentity } from '../../../exporters/prometheus/naming.ts';
 

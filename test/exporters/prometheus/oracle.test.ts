@@ -2,7 +2,7 @@ import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import type { MetricData, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { DataPointType } from '@opentelemetry/sdk-metrics';
 import { describe, expect, it } from 'vitest';
-import { prometheusText } from '../../../exporters/prometheus/exposition-text.ts';
+import { prometheusText } from '../../../exporters/prometheus/page.ts';
 import { replayFixture } from '../../support/replay.ts';
 import { familyTypes, parsePage, sampleKey } from './support/parse.ts';
 

@@ -1,14 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { prometheusText } from '../../../exporters/prometheus/exposition-text.ts';
-import { newExposition } from '../../../exporters/prometheus/expositions.ts';
-import { nativeBuckets } from '../../../exporters/prometheus/native-histogram.ts';
-import { ProtobufPageEncoder } from '../../../exporters/prometheus/protobuf.ts';
-import { TextPageEncoder } from '../../../exporters/prometheus/text.ts';
+import { nativeBuckets } from '../../../exporters/prometheus/histogram.ts';
+import { prometheusText } from '../../../exporters/prometheus/page.ts';
 import { replayFixture } from '../../support/replay.ts';
 import { histogramCollection, histogramOf } from './support/histograms.ts';
 import { hostileValues } from './support/hostile.ts';
 import { TEST_METRICS, cycle, testStore } from '../../support/metrics.ts';
+import { TestEncoder, freshPages } from './support/pages.ts';
 import { parsePage, sampleKey } from './support/parse.ts';
 import { messagesAt, numberAt, readDelimited, textAt, zigzag } from './support/protobuf.ts';
 import type { Fields } from './support/protobuf.ts';
@@ -36,9 +34,7 @@ function samplesOf(page: Buffer): ReadonlyMap<string, number> {
 describe('protobuf pages', () => {
   it.each(['otel', 'legacy', 'both'] as const)('hold the numbers of the text page, %s', async (naming) => {
     const { store } = await replayFixture('trn2-lnc2');
-    const exposition = newExposition('underscores', { naming });
-    exposition.update(store.collect({ legacy: true }));
-    const page = Buffer.from(new ProtobufPageEncoder().encode(exposition));
+    const page = freshPages(store.collect({ legacy: true }), { naming }).protobuf;
     const text = parsePage(prometheusText(store.collect({ legacy: true }), { naming }));
     const expected = text.filter(
       ({ name, labels }) => !/_(bucket|sum|count|created)$/.test(name) || (name === 'system_vcpu_count' && labels),
@@ -49,9 +45,7 @@ describe('protobuf pages', () => {
   it('say type, help, unit and creation time', () => {
     const store = testStore();
     store.apply(cycle(1), (recorder) => recorder.add(TEST_METRICS.executions, 5, { outcome: 'completed' }));
-    const exposition = newExposition('underscores', { target_info: false });
-    exposition.update(store.collect());
-    const [family] = readDelimited(Buffer.from(new ProtobufPageEncoder().encode(exposition)));
+    const [family] = readDelimited(freshPages(store.collect(), { target_info: false }).protobuf);
     expect(family === undefined ? undefined : [textAt(family, 1), textAt(family, 2), numberAt(family, 3)]).toEqual([
       'test_executions_total',
       'Executions by outcome.',
@@ -64,18 +58,16 @@ describe('protobuf pages', () => {
   it.each(hostileValues())('carry %s', (_name, value) => {
     const store = testStore();
     store.apply(cycle(1), (recorder) => recorder.add(TEST_METRICS.executions, 1, { outcome: value }));
-    const exposition = newExposition('underscores', { target_info: false });
-    exposition.update(store.collect());
-    const [family] = readDelimited(Buffer.from(new ProtobufPageEncoder().encode(exposition)));
+    const [family] = readDelimited(freshPages(store.collect(), { target_info: false }).protobuf);
     expect(messagesAt(family ?? new Map(), 4).map((metric) => labelsOf(metric))).toEqual([
       { outcome: value.slice(0, 1024).toWellFormed() },
     ]);
   });
 
   it('hold both kinds of buckets of a histogram', () => {
-    const exposition = newExposition('underscores', { target_info: false });
-    exposition.update(histogramCollection(histogramOf(VALUES, { scale: 2, bounds: BOUNDS })));
-    const [family] = readDelimited(Buffer.from(new ProtobufPageEncoder().encode(exposition)));
+    const [family] = readDelimited(
+      freshPages(histogramCollection(histogramOf(VALUES, { scale: 2, bounds: BOUNDS })), { target_info: false }).protobuf,
+    );
     const [metric] = messagesAt(family ?? new Map(), 4);
     const [histogram = new Map()] = messagesAt(metric ?? new Map(), 7);
     expect(textAt(family ?? new Map(), 1)).toBe('test_duration_seconds');
@@ -97,9 +89,7 @@ describe('protobuf pages', () => {
 describe('text pages of histograms', () => {
   it('hold cumulative classic buckets', () => {
     const collection = histogramCollection(histogramOf(VALUES, { scale: 2, bounds: BOUNDS }));
-    const exposition = newExposition('underscores', { target_info: false });
-    exposition.update(collection);
-    expect(new TextPageEncoder('openmetrics').encode(exposition).toString()).toBe(
+    expect(freshPages(collection, { target_info: false }).openMetrics).toBe(
       [
         '# HELP test_duration_seconds Time of one execution.',
         '# TYPE test_duration_seconds histogram',
@@ -119,17 +109,12 @@ describe('text pages of histograms', () => {
   });
 
   it('follow when the bounds change', () => {
-    const exposition = newExposition('underscores', { target_info: false });
-    const encoder = new TextPageEncoder('text');
+    const encoder = new TestEncoder({ target_info: false });
     const collection = histogramCollection(histogramOf(VALUES, { scale: 2, bounds: BOUNDS }));
-    exposition.update(collection);
-    encoder.encode(exposition);
+    encoder.text(collection);
     const point = collection[0]?.scopeMetrics[0]?.metrics[0]?.dataPoints[0];
     Object.assign(point ?? {}, { value: histogramOf([1, 2], { scale: 2, bounds: [1.5] }) });
-    exposition.update(collection);
-    expect(encoder.encode(exposition).toString()).toContain(
-      '{kind="total",le="1.5"} 1\ntest_duration_seconds_bucket{kind="total",le="+Inf"} 2\n',
-    );
+    expect(encoder.text(collection)).toContain('{kind="total",le="1.5"} 1\ntest_duration_seconds_bucket{kind="total",le="+Inf"} 2\n');
   });
 });
 

@@ -3,7 +3,8 @@ import type { ExpectedPoint } from './expected-process.ts';
 import { ownerKey } from './series.ts';
 import type { ExpectedValue, MetricName, SeriesMap } from './series.ts';
 
-type Fold = 'total' | 'sum' | 'mean';
+/** `share` is a sum of several processes that is at most 1. */
+type Fold = 'total' | 'sum' | 'share' | 'mean';
 
 /** Families of the AWS script that the truth has an answer for. */
 const FAMILIES = [
@@ -59,10 +60,15 @@ export class LegacyLedger {
       if (fold === 'total') this.#counted.set(key, contributors);
       const sum = [...contributors.values()].reduce((total, value) => total + value, 0);
       const tolerance = parts[0]?.point.tolerance;
-      expected.set(key, { value: fold === 'mean' ? sum / contributors.size : sum, ...(tolerance !== undefined && { tolerance }) });
+      expected.set(key, { value: folded(fold, sum, contributors.size), ...(tolerance !== undefined && { tolerance }) });
     }
     return expected;
   }
+}
+
+function folded(fold: Fold | undefined, sum: number, contributors: number): number {
+  if (fold === 'mean') return sum / contributors;
+  return fold === 'share' && contributors > 1 ? Math.min(sum, 1) : sum;
 }
 
 function linesOf(point: ExpectedPoint): readonly { readonly key: string; readonly fold: Fold }[] {
@@ -87,7 +93,7 @@ const LEGACY: Readonly<Partial<Record<MetricName, (of: (attribute: string) => st
     const labels = { memory_location: 'None', neuroncore: of('neuron.core.index') };
     return [`neuroncore_memory_usage_${of('neuron.memory.category')}`, 'sum', labels];
   },
-  'neuron.core.utilization': (of) => ['neuroncore_utilization_ratio', 'mean', { neuroncore: of('neuron.core.index') }],
+  'neuron.core.utilization': (of) => ['neuroncore_utilization_ratio', 'share', { neuroncore: of('neuron.core.index') }],
   'process.cpu.utilization': (of) => ['neuron_runtime_vcpu_usage_ratio', 'mean', { usage_type: of('cpu.mode') }],
   'hw.errors': (of) => legacyErrors(String(of('hw.memory.type')), String(of('error.type')), of('neuron.device.index')),
   'system.memory.limit': () => ['system_memory_total_bytes', 'sum', {}],

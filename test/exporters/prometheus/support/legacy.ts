@@ -1,18 +1,21 @@
-import { newExposition } from '../../../../exporters/prometheus/expositions.ts';
-import type { Exposition } from '../../../../exporters/prometheus/exposition.ts';
-import { TextPageEncoder } from '../../../../exporters/prometheus/text.ts';
+import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import { Replay } from '../../../support/replay.ts';
+import { freshPages } from './pages.ts';
+import type { EncodedPages } from './pages.ts';
 
-/** The legacy families after one record of neuron-monitor. */
-export async function legacyExposition(document: Readonly<Record<string, unknown>>): Promise<Exposition> {
+/** The collection after one record of neuron-monitor, with the rows that feed legacy families only. */
+export async function legacyCollection(document: Readonly<Record<string, unknown>>): Promise<readonly ResourceMetrics[]> {
   const replay = new Replay();
   await replay.feed(document);
-  const exposition = newExposition('underscores', { naming: 'legacy' });
-  exposition.update(replay.store.collect({ legacy: true }));
-  return exposition;
+  return replay.store.collect({ legacy: true });
 }
 
-/** Their page in text 0.0.4. */
+/** The legacy pages of it. */
+export async function legacyPages(document: Readonly<Record<string, unknown>>): Promise<EncodedPages> {
+  return freshPages(await legacyCollection(document), { naming: 'legacy' });
+}
+
+/** The legacy page in text 0.0.4. */
 export async function legacyPage(document: Readonly<Record<string, unknown>>): Promise<string> {
-  return new TextPageEncoder('text').encode(await legacyExposition(document)).toString();
+  return (await legacyPages(document)).text;
 }

@@ -1,4 +1,25 @@
-import type { ExponentialHistogram } from '@opentelemetry/sdk-metrics';
+import type { ExponentialHistogram, Histogram } from '@opentelemetry/sdk-metrics';
+
+/** Cumulative counts at upper bounds; the count after the last bound is that of `+Inf`, which has no bound of its own. */
+export interface ClassicBuckets {
+  readonly boundaries: readonly number[];
+  readonly cumulativeCounts: readonly number[];
+}
+
+/** The buckets of a classic Prometheus histogram. An exponential histogram has them where it keeps them, as ours do, or none. */
+export function classicBuckets(value: Histogram | ExponentialHistogram): ClassicBuckets {
+  if (hasClassicBuckets(value)) return value.classicBuckets();
+  if ('scale' in value) return { boundaries: [], cumulativeCounts: [value.count] };
+  let total = 0;
+  const boundaries = value.buckets.boundaries.filter((bound) => bound !== Number.POSITIVE_INFINITY);
+  const cumulativeCounts = value.buckets.counts.slice(0, boundaries.length).map((count) => (total += count));
+  return { boundaries, cumulativeCounts: [...cumulativeCounts, value.count] };
+}
+
+/** True for a `PercentileHistogram`. */
+function hasClassicBuckets(value: object): value is { classicBuckets(): ClassicBuckets } {
+  return 'classicBuckets' in value && typeof value.classicBuckets === 'function';
+}
 
 /** The populated buckets of a Prometheus native histogram: runs of neighbours, and counts as differences to the bucket before. */
 export interface NativeBuckets {
@@ -7,7 +28,7 @@ export interface NativeBuckets {
   readonly deltas: readonly number[];
 }
 
-/** Resolutions Prometheus knows: bucket bounds are powers of 2^(2^-schema). */
+/** Resolutions that Prometheus has: bucket bounds are powers of 2^(2^-schema). */
 const MAX_SCHEMA = 8;
 const MIN_SCHEMA = -4;
 /** Empty buckets written out rather than starting a new span, which costs more. */

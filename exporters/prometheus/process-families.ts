@@ -1,11 +1,9 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
-import type { ExpositionPart, Refresh } from './exposition.ts';
-import { NumberSeries } from './family.ts';
+import { Series } from './family.ts';
 import type { Family, FamilyType } from './family.ts';
 
-/** What a process can tell about itself; undefined where the platform does not say. */
+/** Facts about this process; undefined where the platform does not have them. */
 export interface ProcessFacts {
   readonly virtualMemoryBytes: number | undefined;
   readonly residentMemoryBytes: number;
@@ -17,41 +15,17 @@ export interface ProcessFacts {
 
 /**
  * The `process_*` families that Prometheus client libraries add to a page, here about this agent. Dashboards and Datadog's check of
- * the AWS script know them; the `python_*` families next to them would describe an interpreter that is not there.
+ * the AWS script read them; the `python_*` families next to them would describe an interpreter that is not there.
  */
-export class ProcessPart implements ExpositionPart {
-  families: readonly Family[] = [];
-  readonly conflicts: readonly string[] = [];
-  readonly #read: () => ProcessFacts;
-
-  constructor(read: () => ProcessFacts) {
-    this.#read = read;
+export function processFamilies(facts: ProcessFacts): readonly Family[] {
+  const families: Family[] = [];
+  for (const { name, type, help, value } of FAMILIES) {
+    const current = value(facts);
+    if (current === undefined) continue;
+    const series = new Series('', { value: current, startTime: [0, 0] });
+    families.push({ name, type, help, unit: '', series: [series], numbers: 'python', created: 'unknown' });
   }
-
-  refresh(_collection: readonly ResourceMetrics[], cells: Float64Array): Refresh {
-    const facts = this.#read();
-    const known = FAMILIES.filter(({ value }) => value(facts) !== undefined);
-    if (known.length !== this.families.length) return 'other';
-    for (const [index, { value }] of known.entries()) {
-      const cell = this.families[index]?.series[0]?.cell ?? -1;
-      const current = value(facts);
-      if (cell >= 0 && current !== undefined) cells[cell] = current;
-    }
-    return 'same';
-  }
-
-  rebuild(): void {
-    const facts = this.#read();
-    this.families = FAMILIES.filter(({ value }) => value(facts) !== undefined).map(({ name, type, help }) => ({
-      name,
-      type,
-      help,
-      unit: '',
-      series: [new NumberSeries('', { hasCreated: false })],
-      numbers: 'python',
-      created: 'unknown',
-    }));
-  }
+  return families;
 }
 
 /** Reads the facts of this process; `procRoot` is `/proc`, or where the host's is mounted. */
