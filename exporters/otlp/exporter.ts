@@ -4,30 +4,32 @@ import { AgentError } from '../../src/errors.ts';
 import type { ExportOutcome, MetricsBatch, PushExporter } from '../../src/exporter.ts';
 import type { Clock } from '../../src/host.ts';
 import { countPoints } from '../../src/readers.ts';
-import { compressBody } from './compression.ts';
+import type { BatchLimit } from '../delivery/batch-limit.ts';
+import { compressBody } from '../delivery/compression.ts';
+import type { DeliveryEvents, QueueState } from '../delivery/events.ts';
+import type { RequestQueue } from '../delivery/queue.ts';
+import type { Sender } from '../delivery/sender.ts';
 import { CollectionConverter } from './converter.ts';
-import type { RequestQueue } from './queue.ts';
 import type { EncodedRequest, RequestEncoder } from './requests.ts';
-import type { Sender } from './sender.ts';
 import type { OtlpSettings } from './settings.ts';
-import type { OtlpQueueState, OtlpTelemetry } from './telemetry.ts';
 
 /**
  * One OTLP destination. `export` settles when the batch is queued, on disk if the queue has one that works: its `sent` means taken
  * over, and telemetry counts what becomes of the points.
  */
 export interface OtlpExporter extends PushExporter {
-  readonly queueState: OtlpQueueState;
+  readonly queueState: QueueState;
 }
 
 export interface OtlpExporterOptions {
   readonly id: string;
   readonly settings: OtlpSettings;
+  readonly limit: BatchLimit;
   readonly encoder: RequestEncoder;
   readonly queue: RequestQueue;
   readonly sender: Sender;
   readonly clock: Clock;
-  readonly telemetry: OtlpTelemetry;
+  readonly events: DeliveryEvents;
 }
 
 /** `OtlpPushExporter` encodes collections and adds them to the queue in order. */
@@ -46,7 +48,7 @@ export class OtlpPushExporter implements OtlpExporter {
     this.#converter = new CollectionConverter(options.settings, options.clock.nowMs());
   }
 
-  get queueState(): OtlpQueueState {
+  get queueState(): QueueState {
     return this.#options.queue.state;
   }
 
@@ -61,8 +63,8 @@ export class OtlpPushExporter implements OtlpExporter {
       await this.#enqueue(requests);
       return { outcome: 'sent', points };
     } catch (thrown) {
-      this.#options.telemetry.produced(points);
-      this.#options.telemetry.dropped(points, 'internal');
+      this.#options.events.produced(points);
+      this.#options.events.dropped(points, 'internal');
       return failed(points, thrown);
     }
   }
@@ -88,11 +90,11 @@ export class OtlpPushExporter implements OtlpExporter {
   }
 
   #encode(resourceMetrics: readonly ResourceMetrics[]): readonly EncodedRequest[] {
-    const { encoder, settings, telemetry } = this.#options;
-    const { requests, oversizedPoints } = encoder.encode(resourceMetrics, settings.batch);
+    const { encoder, limit, events } = this.#options;
+    const { requests, oversizedPoints } = encoder.encode(resourceMetrics, limit.current);
     if (oversizedPoints > 0) {
-      telemetry.produced(oversizedPoints);
-      telemetry.dropped(oversizedPoints, 'oversized');
+      events.produced(oversizedPoints);
+      events.dropped(oversizedPoints, 'oversized');
     }
     return requests;
   }
@@ -100,7 +102,7 @@ export class OtlpPushExporter implements OtlpExporter {
   /** Settles when the requests are as safe as they get. */
   async #enqueue(requests: readonly EncodedRequest[]): Promise<void> {
     if (this.#options.settings.compression === 'none') {
-      await Promise.all(requests.map(({ body, points }) => this.#add(body, points, 'none')));
+      await Promise.all(requests.map(({ body, points }) => this.#add(body, body, points, 'none')));
       return;
     }
     const saved: Promise<void>[] = [];
@@ -116,14 +118,16 @@ export class OtlpPushExporter implements OtlpExporter {
     for (const [index, { body, points }] of requests.entries()) {
       const result = compressed[index];
       // A body that could not be compressed is sent as it is.
-      saved.push(result?.status === 'fulfilled' ? this.#add(result.value, points, compression) : this.#add(body, points, 'none'));
+      saved.push(
+        result?.status === 'fulfilled' ? this.#add(body, result.value, points, compression) : this.#add(body, body, points, 'none'),
+      );
     }
   }
 
-  #add(body: Buffer, points: number, contentEncoding: OtlpSettings['compression']): Promise<void> {
-    const { queue, telemetry, encoder } = this.#options;
-    telemetry.produced(points);
-    return queue.add({ body, points, contentType: encoder.contentType, contentEncoding });
+  #add(raw: Buffer, body: Buffer, points: number, contentEncoding: OtlpSettings['compression']): Promise<void> {
+    const { queue, events, encoder } = this.#options;
+    events.produced(points);
+    return queue.add({ body, points, rawBytes: raw.length, contentType: encoder.contentType, contentEncoding });
   }
 }
 

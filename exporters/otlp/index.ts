@@ -2,22 +2,27 @@ import { systemClock } from '../../src/host.ts';
 import type { Clock } from '../../src/host.ts';
 import { silentLogger } from '../../src/log.ts';
 import type { Logger } from '../../src/log.ts';
-import { BACKOFF_DEFAULTS, Backoff } from './backoff.ts';
-import type { BackoffOptions } from './backoff.ts';
-import { HeaderSource, TlsSource } from './credentials.ts';
+import { BACKOFF_DEFAULTS, Backoff } from '../delivery/backoff.ts';
+import type { BackoffOptions } from '../delivery/backoff.ts';
+import { BatchLimit } from '../delivery/batch-limit.ts';
+import { HeaderSource, TlsSource } from '../delivery/credentials.ts';
+import { silentEvents } from '../delivery/events.ts';
+import type { DeliveryEvents } from '../delivery/events.ts';
+import type { QueueFileSystem } from '../delivery/file-system.ts';
+import { GrpcTransport } from '../delivery/grpc-transport.ts';
+import { HttpTransport } from '../delivery/http-transport.ts';
+import type { Transport } from '../delivery/outcome.ts';
+import { proxyFor } from '../delivery/proxy.ts';
+import { RequestQueue } from '../delivery/queue.ts';
+import { Sender } from '../delivery/sender.ts';
 import { OtlpPushExporter } from './exporter.ts';
 import type { OtlpExporter } from './exporter.ts';
-import type { QueueFileSystem } from './file-system.ts';
-import { GrpcTransport } from './grpc-transport.ts';
-import { HttpTransport } from './http-transport.ts';
 import { ProtobufEncoder } from './protobuf.ts';
-import { RequestQueue } from './queue.ts';
+import { grpcConnectionRemedy, httpConnectionRemedy } from './remedies.ts';
+import { metricsRequestFormat } from './request-format.ts';
 import type { RequestEncoder } from './requests.ts';
-import { Sender } from './sender.ts';
+import { classifyGrpc, classifyHttp } from './response.ts';
 import type { OtlpSettings } from './settings.ts';
-import { silentTelemetry } from './telemetry.ts';
-import type { OtlpTelemetry } from './telemetry.ts';
-import type { Transport } from './verdict.ts';
 
 /** Services of the agent that the exporter uses; each has a production default. */
 export interface OtlpServices {
@@ -25,39 +30,37 @@ export interface OtlpServices {
   readonly id?: string;
   readonly clock?: Clock;
   readonly logger?: Logger;
-  readonly telemetry?: OtlpTelemetry;
+  readonly telemetry?: DeliveryEvents;
   /** Product and version for the `User-Agent` header. */
   readonly userAgent?: string;
   readonly files?: QueueFileSystem;
   readonly backoff?: BackoffOptions;
   readonly random?: () => number;
+  /** Variables that name proxies. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
+
+const EXPORT_METHOD = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export';
 
 /** Pushes every collection to one OTLP destination, through a queue of its own. It starts at once to deliver what its folder holds. */
 export async function createOtlpExporter(settings: OtlpSettings, services: OtlpServices = {}): Promise<OtlpExporter> {
   const encoder = await createEncoder(settings);
-  const { id = 'otlp', clock = systemClock, telemetry = silentTelemetry, random = Math.random } = services;
+  const { id = 'otlp', clock = systemClock, telemetry: events = silentEvents, random = Math.random } = services;
   const logger = (services.logger ?? silentLogger).child({ component: 'otlp', exporter: id });
   let sender: Sender | undefined;
   const queue = new RequestQueue({
     limits: settings.queue,
     clock,
-    telemetry,
+    events,
     onAdded: () => sender?.added(),
     ...(services.files === undefined ? {} : { files: services.files }),
   });
-  const transport = createTransport(settings, { clock, logger, userAgent: services.userAgent ?? 'neuron-otel' });
+  const { userAgent = 'neuron-otel', env = process.env } = services;
+  const transport = createTransport(settings, { clock, logger, userAgent, env });
   const backoff = new Backoff(services.backoff ?? BACKOFF_DEFAULTS, random);
-  sender = new Sender({ queue, transport, backoff, clock, telemetry, logger });
-  return new OtlpPushExporter({
-    id,
-    settings,
-    encoder,
-    queue,
-    sender,
-    clock,
-    telemetry,
-  });
+  const limit = new BatchLimit(settings.batch, logger);
+  sender = new Sender({ queue, transport, format: metricsRequestFormat, limit, backoff, clock, events, logger });
+  return new OtlpPushExporter({ id, settings, limit, encoder, queue, sender, clock, events });
 }
 
 /** The serializer of JSON is loaded only for a destination that asks for it. */
@@ -67,16 +70,15 @@ async function createEncoder({ protocol }: OtlpSettings): Promise<RequestEncoder
   return new JsonEncoder();
 }
 
-interface TransportServices {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly userAgent: string;
-}
+type TransportServices = Required<Pick<OtlpServices, 'clock' | 'logger' | 'userAgent' | 'env'>>;
 
-function createTransport(settings: OtlpSettings, { clock, logger, userAgent }: TransportServices): Transport {
+function createTransport(settings: OtlpSettings, { clock, logger, userAgent, env }: TransportServices): Transport {
   const { endpoint, timeout: timeoutMs, protocol } = settings;
   const headers = new HeaderSource(settings.headers, logger);
   const tls = new TlsSource(settings.tls, logger);
-  const transport = { endpoint, timeoutMs, headers, tls, userAgent, clock };
-  return protocol === 'grpc' ? new GrpcTransport(transport) : new HttpTransport(transport);
+  const proxy = proxyFor(new URL(endpoint), env, { isGrpc: protocol === 'grpc', logger });
+  const transport = { endpoint, timeoutMs, headers, tls, userAgent, clock, ...(proxy === undefined ? {} : { proxy }) };
+  if (protocol === 'grpc')
+    return new GrpcTransport({ ...transport, method: EXPORT_METHOD, classify: classifyGrpc, remedy: grpcConnectionRemedy });
+  return new HttpTransport({ ...transport, classify: classifyHttp, remedy: httpConnectionRemedy });
 }

@@ -2,6 +2,9 @@
 export interface ProtobufField {
   readonly number: number;
   readonly value: number | Buffer;
+  /** Where the field begins and ends in the message. */
+  readonly start: number;
+  readonly end: number;
 }
 
 /** The fields of a message, up to the first byte that is not protobuf. Integers beyond 2^53 lose their last digits. */
@@ -11,7 +14,7 @@ export function* protobufFields(bytes: Buffer): Iterable<ProtobufField> {
     if (tag === undefined) return;
     const field = readValue(bytes, tag.end, tag.value % 8);
     if (field === undefined) return;
-    yield { number: Math.floor(tag.value / 8), value: field.value };
+    yield { number: Math.floor(tag.value / 8), value: field.value, start: at, end: field.end };
     at = field.end;
   }
 }

@@ -1,7 +1,6 @@
 import type { Resource } from '@opentelemetry/resources';
 import type { MetricData, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
 import type { OtlpSettings } from './settings.ts';
-import type { ContentType } from './record.ts';
 
 /** One encoded ExportMetricsServiceRequest, as the queue takes it. */
 export interface EncodedRequest {
@@ -22,7 +21,7 @@ export const UNLIMITED = {
 
 /** One encoding of OTLP. */
 export interface RequestEncoder {
-  readonly contentType: ContentType;
+  readonly contentType: 'application/x-protobuf' | 'application/json';
   /** Encodes a collection into as few requests as the limits allow, in order. Requests are split between points, never inside one. */
   encode(resourceMetrics: readonly ResourceMetrics[], limits: OtlpSettings['batch']): EncodedRequests;
 }

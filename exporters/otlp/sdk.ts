@@ -11,7 +11,7 @@ import type { Clock } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
 import { countPoints } from '../../src/readers.ts';
 import { CollectionConverter } from './converter.ts';
-import { HeaderSource, TlsSource } from './credentials.ts';
+import { HeaderSource, TlsSource } from '../delivery/credentials.ts';
 import type { OtlpSettings } from './settings.ts';
 
 const COMPONENT = 'otlp';

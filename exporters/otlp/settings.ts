@@ -58,10 +58,10 @@ const SECTION = {
     doc: 'Headers of every request. A value {file: PATH} is read from that file, again whenever it changes. Values are never shown.',
   }),
   compression: choice(OTLP_COMPRESSIONS, {
-    default: 'none',
+    default: 'gzip',
     env: 'OTEL_EXPORTER_OTLP_METRICS_COMPRESSION',
     envAlso: 'OTEL_EXPORTER_OTLP_COMPRESSION',
-    doc: 'Compression of requests; zstd is not part of the OTLP specification, but the Collector takes it.',
+    doc: 'Compression of requests, while they wait in the queue as well; zstd is not part of the OTLP specification, but the Collector takes it.',
   }),
   timeout: duration({
     default: 10 * SECOND_MS,
@@ -88,7 +88,7 @@ const SECTION = {
       default: null,
       env: 'OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE',
       envAlso: 'OTEL_EXPORTER_OTLP_CERTIFICATE',
-      doc: "Trusted roots (PEM) instead of the system's.",
+      doc: 'Trusted roots (PEM) instead of those of Node and of the system.',
     }),
     cert_file: path({
       default: null,

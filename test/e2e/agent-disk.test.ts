@@ -67,14 +67,14 @@ const EVERY_TOTAL = Array.from({ length: RECORDS }, (_, index) => ((index + 1) *
 
 describe('the agent, its queue on a disk that', () => {
   it.each([
-    { fault: 'is full', inject: 'inject=pwritev,pwrite64:error=ENOSPC:when=3..8' },
-    { fault: 'is broken', inject: 'inject=pwritev,pwrite64:error=EIO:when=3..8' },
-    { fault: 'is read-only', inject: 'inject=pwritev,pwrite64,openat,ftruncate:error=EROFS:when=3..8' },
+    { fault: 'is full', inject: 'inject=write:error=ENOSPC:when=3..8' },
+    { fault: 'is broken', inject: 'inject=write:error=EIO:when=3..8' },
+    { fault: 'is read-only', inject: 'inject=write,openat:error=EROFS:when=3..8' },
     { fault: 'cannot be opened for want of descriptors', inject: 'inject=openat:error=EMFILE:when=1' },
   ])('$fault, loses no record and keeps their order', { timeout: 120_000 }, async ({ inject }) => {
     const queue = join(folder.path, 'queue');
     // Only calls on the queue's own files fail.
-    const files = ['cursor', ...Array.from({ length: RECORDS }, (_, index) => `${String(index + 1).padStart(12, '0')}.otlp`)];
+    const files = Array.from({ length: 2 * RECORDS }, (_, index) => `${String(index + 1).padStart(12, '0')}.unfinished`);
     const paths = files.flatMap((name) => ['-P', join(queue, name)]);
     const { totals: arrived, stderr } = await deliverThrough(queue, [
       peerPath('strace'),

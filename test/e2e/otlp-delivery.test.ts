@@ -40,16 +40,26 @@ afterEach(async () => {
 /** Batches in the order of their arrival; whole ones only, each with all its points. */
 class Arrivals {
   readonly batches: number[] = [];
+  /** Requests with a batch that had arrived before. */
+  repeatedRequests = 0;
   readonly #points: number;
 
   constructor(points: number) {
     this.#points = points;
   }
 
+  /** A request holds one batch, or several that waited behind one another. */
   add({ body }: ReceivedRequest): void {
     const values = decodeValues(body);
-    if (values.length !== this.#points || new Set(values).size !== 1) throw new Error(`torn batch: ${values.length} points`);
-    this.batches.push(values[0] ?? Number.NaN);
+    const known = new Set(this.batches);
+    const arrived: number[] = [];
+    for (let from = 0; from < values.length; from += this.#points) {
+      const batch = values.slice(from, from + this.#points);
+      if (batch.length !== this.#points || new Set(batch).size !== 1) throw new Error(`torn batch: ${batch.length} points`);
+      arrived.push(batch[0] ?? Number.NaN);
+    }
+    if (arrived.some((batch) => known.has(batch))) this.repeatedRequests += 1;
+    this.batches.push(...arrived);
   }
 
   get distinct(): number {
@@ -146,7 +156,25 @@ describe('delivery', () => {
   });
 
   it(
-    `loses at most the period under way to each of ${KILLS} kills at random moments, and repeats at most one batch`,
+    `has everything within 10 s of the end when a period is short and 70 % of all attempts are refused`,
+    { timeout: 300_000 },
+    async () => {
+      const points = 1290;
+      const periods = FAILING_SECONDS * 10;
+      const arrivals = new Arrivals(points);
+      server.onAccepted = (request) => arrivals.add(request);
+      const random = sequence(11);
+      server.behave = () => ({ kind: 'respond', status: random() < 0.7 ? 503 : 200 });
+      const destination = { id: 'otlp', endpoint: server.url, compression: 'gzip', timeout: 2000 } as const;
+      const child = new Producer(producer({ destinations: [destination], points, periodMs: 100, periods, flushMs: 10_000 }));
+      await child.ended();
+      expect(child.books?.[0]).toMatchObject({ sent: periods * points, dropped: {}, queued: 0 });
+      expect(arrivals.batches).toEqual(Array.from({ length: periods }, (_, index) => index));
+    },
+  );
+
+  it(
+    `loses at most the period under way to each of ${KILLS} kills at random moments, and repeats at most one request`,
     { timeout: 900_000 },
     async () => {
       const points = 50;
@@ -174,10 +202,10 @@ describe('delivery', () => {
       const lost = lives.map((life) => missing(arrived, life.from, life.last));
       const medianMs = startsMs.toSorted((a, b) => a - b)[Math.floor(KILLS / 2)] ?? Number.NaN;
       console.log(
-        `${KILLS} kills: ${lost.reduce((sum, count) => sum + count, 0)} periods lost, ${arrivals.duplicates} batches repeated, first export after ${medianMs.toFixed(0)} ms (median)`,
+        `${KILLS} kills: ${lost.reduce((sum, count) => sum + count, 0)} periods lost, ${arrivals.repeatedRequests} requests repeated, first export after ${medianMs.toFixed(0)} ms (median)`,
       );
       expect(Math.max(...lost)).toBeLessThanOrEqual(1);
-      expect(arrivals.duplicates).toBeLessThanOrEqual(KILLS);
+      expect(arrivals.repeatedRequests).toBeLessThanOrEqual(KILLS);
       expect(arrivals.reversals).toBeLessThanOrEqual(arrivals.duplicates);
       // Node starting and loading TypeScript is most of it, and slow on a busy machine.
       expect(medianMs).toBeLessThanOrEqual(isFull ? 1000 : 5000);

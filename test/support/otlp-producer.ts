@@ -7,7 +7,7 @@ import { createOtlpExporter } from '../../exporters/otlp/index.ts';
 import { otlpSettings } from './settings.ts';
 import type { SomeOtlpSettings } from './settings.ts';
 import { descriptor } from '../exporters/otlp/batches.ts';
-import { Ledger } from '../exporters/otlp/ledger.ts';
+import { EventCounts } from '../exporters/delivery/event-counts.ts';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { AggregationTemporality, DataPointType } from '@opentelemetry/sdk-metrics';
 
@@ -36,9 +36,9 @@ export interface ProducerBooks {
 const options = JSON.parse(process.argv[2] ?? '') as ProducerOptions;
 const destinations = await Promise.all(
   options.destinations.map(async ({ id, ...settings }) => {
-    const ledger = new Ledger();
-    const exporter = await createOtlpExporter(otlpSettings(settings), { id, telemetry: ledger });
-    return { ledger, exporter };
+    const counts = new EventCounts();
+    const exporter = await createOtlpExporter(otlpSettings(settings), { id, telemetry: counts });
+    return { counts, exporter };
   }),
 );
 const live = Array.from({ length: options.points }, (_, index) => ({
@@ -86,14 +86,14 @@ const flushedBeforeMs = performance.now() + options.flushMs;
 while (destinations.some(({ exporter }) => exporter.queueState.requests > 0) && performance.now() < flushedBeforeMs) {
   await Promise.all(destinations.map(({ exporter }) => exporter.flush(1000)));
 }
-const books = destinations.map(({ exporter, ledger }): ProducerBooks => ({
-  produced: ledger.producedPoints,
-  recovered: ledger.recoveredPoints,
-  sent: ledger.sentPoints,
-  dropped: ledger.dropped_,
+const books = destinations.map(({ exporter, counts }): ProducerBooks => ({
+  produced: counts.producedPoints,
+  recovered: counts.recoveredPoints,
+  sent: counts.sentPoints,
+  dropped: counts.dropped_,
   queued: exporter.queueState.points,
-  failures: ledger.failures.length,
-  troubles: [...new Set(ledger.troubles.map(({ message }) => message))],
+  failures: counts.failures.length,
+  troubles: [...new Set(counts.troubles.map(({ message }) => message))],
 }));
 await Promise.all(destinations.map(({ exporter }) => exporter[Symbol.asyncDispose]()));
 process.stdout.write(`${JSON.stringify(books)}\n`);

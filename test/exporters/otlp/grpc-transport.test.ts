@@ -1,15 +1,17 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { HeaderSource, TlsSource } from '../../../exporters/otlp/credentials.ts';
-import { GrpcTransport } from '../../../exporters/otlp/grpc-transport.ts';
+import { HeaderSource, TlsSource } from '../../../exporters/delivery/credentials.ts';
+import { GrpcTransport } from '../../../exporters/delivery/grpc-transport.ts';
 import { Secret } from '../../../src/secret.ts';
 import { otlpSettings } from '../../support/settings.ts';
 import type { SomeOtlpSettings } from '../../support/settings.ts';
-import type { OtlpRequest } from '../../../exporters/otlp/record.ts';
-import type { Verdict } from '../../../exporters/otlp/verdict.ts';
+import type { DeliveryRequest } from '../../../exporters/delivery/request.ts';
+import type { SendOutcome } from '../../../exporters/delivery/outcome.ts';
 import { systemClock } from '../../../src/host.ts';
 import { silentLogger } from '../../../src/log.ts';
 import { ProtobufWriter } from '../../../exporters/wire/protobuf-writer.ts';
+import { grpcConnectionRemedy } from '../../../exporters/otlp/remedies.ts';
+import { classifyGrpc } from '../../../exporters/otlp/response.ts';
 import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
 import type { CallBehaviour } from '../../support/misbehaving-grpc-server.ts';
 import { certificatePath, certificateText } from '../../support/web-configs.ts';
@@ -30,15 +32,19 @@ function transportTo(server: MisbehavingGrpcServer, timeoutMs = 5000, tls: NonNu
     timeoutMs,
     userAgent: 'neuron-otel/test',
     clock: systemClock,
+    method: '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export',
+    classify: classifyGrpc,
+    remedy: grpcConnectionRemedy,
   });
   open.push(server, { [Symbol.asyncDispose]: () => transport.close() });
   return transport;
 }
 
-function request(overrides: Partial<OtlpRequest> = {}): OtlpRequest {
+function request(overrides: Partial<DeliveryRequest> = {}): DeliveryRequest {
   return {
     body: Buffer.from('body'),
     points: 10,
+    rawBytes: 4,
     contentType: 'application/x-protobuf',
     contentEncoding: 'none',
     enqueuedAtMs: 0,
@@ -46,10 +52,12 @@ function request(overrides: Partial<OtlpRequest> = {}): OtlpRequest {
   };
 }
 
-function summary(verdict: Verdict): unknown {
-  if (verdict.kind === 'accepted') return { accepted: verdict.rejectedPoints, message: verdict.message };
-  if (verdict.kind === 'retry') return { retry: verdict.error.message, afterMs: verdict.retryAfterMs };
-  return { refused: verdict.error.message };
+/** Without the address of the server, which is another one in each test. */
+function summary(outcome: SendOutcome): unknown {
+  if (outcome.kind === 'accepted') return { accepted: outcome.rejectedPoints, message: outcome.message };
+  const message = outcome.error.message.replaceAll(/https?:\/\/localhost:\d+\//g, 'URL');
+  if (outcome.kind === 'retry') return { retry: message, afterMs: outcome.retryAfterMs };
+  return { [outcome.kind]: message };
 }
 
 function partialSuccess(rejected: number, message: string): Buffer {
@@ -112,11 +120,11 @@ const MATRIX: readonly (readonly [string, CallBehaviour, unknown])[] = [
     { kind: 'answer', status: 0, body: gzipSync(partialSuccess(4, 'too old')), encoding: 'gzip' },
     { accepted: 4, message: 'too old' },
   ],
-  ['OK with 5 MiB', { kind: 'answer', status: 0, body: Buffer.alloc(5 * MIB) }, { refused: 'gRPC response above 4194304 bytes' }],
+  ['OK with 5 MiB', { kind: 'answer', status: 0, body: Buffer.alloc(5 * MIB) }, { refused: 'gRPC response above 4194304 bytes from URL' }],
   [
     'OK with a compressed bomb',
     { kind: 'answer', status: 0, body: gzipSync(Buffer.alloc(64 * MIB)), encoding: 'gzip' },
-    { refused: 'gRPC response above 4194304 bytes' },
+    { refused: 'gRPC response above 4194304 bytes from URL' },
   ],
   [
     'OK with a message that is not compressed as it says',
@@ -125,37 +133,78 @@ const MATRIX: readonly (readonly [string, CallBehaviour, unknown])[] = [
   ],
   ...CODES.flatMap(({ code, name, isRetryable }) =>
     [false, true].map((isTrailersOnly) => {
-      const expected = isRetryable ? { retry: `gRPC ${name} why not`, afterMs: undefined } : { refused: `gRPC ${name} why not` };
+      const expected = isRetryable
+        ? { retry: `gRPC ${name} from URL: why not`, afterMs: undefined }
+        : { refused: expect.stringContaining(`gRPC ${name} from URL: why not`) };
       const behaviour = { kind: 'answer', status: code, message: 'why%20not', isTrailersOnly } as const;
       return [`${name}${isTrailersOnly ? ' without a body' : ''}`, behaviour, expected] as const;
     }),
   ),
-  ['a code that does not exist', { kind: 'answer', status: 99 }, { refused: 'gRPC UNKNOWN' }],
-  ['UNAVAILABLE with RetryInfo', { kind: 'answer', status: 14, details: RETRY_INFO }, { retry: 'gRPC UNAVAILABLE', afterMs: 7500 }],
+  ['a code that does not exist', { kind: 'answer', status: 99 }, { refused: 'gRPC UNKNOWN from URL' }],
+  [
+    'UNAVAILABLE with RetryInfo',
+    { kind: 'answer', status: 14, details: RETRY_INFO },
+    { retry: 'gRPC UNAVAILABLE from URL', afterMs: 7500 },
+  ],
   [
     'RESOURCE_EXHAUSTED with RetryInfo',
     { kind: 'answer', status: 8, details: RETRY_INFO },
-    { retry: 'gRPC RESOURCE_EXHAUSTED', afterMs: 7500 },
+    { retry: 'gRPC RESOURCE_EXHAUSTED from URL', afterMs: 7500 },
   ],
   [
     'RESOURCE_EXHAUSTED with another detail',
     { kind: 'answer', status: 8, details: statusDetails('google.rpc.QuotaFailure', 7, 0) },
-    { refused: 'gRPC RESOURCE_EXHAUSTED' },
+    { refused: 'gRPC RESOURCE_EXHAUSTED from URL' },
   ],
-  ['details that are garbage', { kind: 'answer', status: 8, details: Buffer.from('garbage') }, { refused: 'gRPC RESOURCE_EXHAUSTED' }],
+  [
+    'details that are garbage',
+    { kind: 'answer', status: 8, details: Buffer.from('garbage') },
+    { refused: 'gRPC RESOURCE_EXHAUSTED from URL' },
+  ],
   ...[429, 502, 503, 504].map(
-    (status) => [`HTTP ${status}`, { kind: 'http', status }, { retry: 'gRPC UNAVAILABLE', afterMs: undefined }] as const,
+    (status) =>
+      [
+        `HTTP ${status}`,
+        { kind: 'http', status },
+        { retry: `gRPC UNAVAILABLE: HTTP ${status} without a gRPC status from URL`, afterMs: undefined },
+      ] as const,
   ),
-  ['HTTP 401', { kind: 'http', status: 401 }, { refused: 'gRPC UNAUTHENTICATED' }],
-  ['HTTP 403', { kind: 'http', status: 403 }, { refused: 'gRPC PERMISSION_DENIED' }],
-  ['HTTP 404', { kind: 'http', status: 404 }, { refused: 'gRPC UNIMPLEMENTED' }],
-  ['HTTP 400', { kind: 'http', status: 400 }, { refused: 'gRPC INTERNAL' }],
-  ['HTTP 302', { kind: 'http', status: 302 }, { refused: 'gRPC UNKNOWN' }],
-  ['HTTP 200 from something that does not speak gRPC', { kind: 'http', status: 200 }, { refused: 'gRPC UNKNOWN' }],
+  [
+    'HTTP 401',
+    { kind: 'http', status: 401 },
+    { refused: expect.stringMatching(/^gRPC UNAUTHENTICATED: HTTP 401 without a gRPC status from URL/) },
+  ],
+  [
+    'HTTP 403',
+    { kind: 'http', status: 403 },
+    { refused: expect.stringMatching(/^gRPC PERMISSION_DENIED: HTTP 403 without a gRPC status from URL/) },
+  ],
+  [
+    'HTTP 404',
+    { kind: 'http', status: 404 },
+    { refused: expect.stringMatching(/^gRPC UNIMPLEMENTED: HTTP 404 without a gRPC status from URL/) },
+  ],
+  [
+    'HTTP 400',
+    { kind: 'http', status: 400 },
+    { refused: expect.stringMatching(/^gRPC INTERNAL: HTTP 400 without a gRPC status from URL/) },
+  ],
+  ['HTTP 302', { kind: 'http', status: 302 }, { refused: expect.stringMatching(/^gRPC UNKNOWN: HTTP 302 without a gRPC status from URL/) }],
+  [
+    'HTTP 200 from something that does not speak gRPC',
+    { kind: 'http', status: 200 },
+    { retry: 'HTTP 200 without a gRPC status from URL (no content type): what answers there is no OTLP/gRPC receiver', afterMs: undefined },
+  ],
+  [
+    'RESOURCE_EXHAUSTED of a message that is too large',
+    { kind: 'answer', status: 8, message: 'grpc: received message larger than max (5000000 vs. 4194304)' },
+    { too_large: 'gRPC RESOURCE_EXHAUSTED from URL: grpc: received message larger than max (5000000 vs. 4194304)' },
+  ],
+  ['HTTP 413', { kind: 'http', status: 413 }, { too_large: 'HTTP 413 without a gRPC status from URL' }],
 ];
 
 describe('GrpcTransport', () => {
-  it.each(MATRIX)('judges %s', async (_name, behaviour, expected) => {
+  it.each(MATRIX)('classifies %s', async (_name, behaviour, expected) => {
     const server = await MisbehavingGrpcServer.start();
     server.behave = () => behaviour;
     expect(summary(await transportTo(server).send(request(), NEVER))).toEqual(expected);
@@ -213,7 +262,7 @@ describe('GrpcTransport', () => {
   it('refuses what was queued as JSON', async () => {
     const server = await MisbehavingGrpcServer.start();
     expect(summary(await transportTo(server).send(request({ contentType: 'application/json' }), NEVER))).toEqual({
-      refused: 'queued as JSON, which gRPC does not carry',
+      refused: 'queued as application/json, which gRPC does not carry',
     });
   });
 
@@ -222,7 +271,8 @@ describe('GrpcTransport', () => {
     const server = await MisbehavingGrpcServer.start(tls);
     expect(summary(await transportTo(server, 5000, { ca_file: certificatePath('server.crt') }).send(request(), NEVER))).toEqual(accepted);
     expect(summary(await transportTo(await MisbehavingGrpcServer.start(tls)).send(request(), NEVER))).toEqual({
-      retry: 'no response: DEPTH_ZERO_SELF_SIGNED_CERT',
+      retry:
+        'no response from URL: DEPTH_ZERO_SELF_SIGNED_CERT (no trusted authority signed the certificate of the receiver: set tls.ca_file)',
       afterMs: undefined,
     });
   });

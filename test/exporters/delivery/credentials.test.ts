@@ -2,12 +2,13 @@ import { copyFileSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HeaderSource, TlsSource } from '../../../exporters/otlp/credentials.ts';
-import { HttpTransport } from '../../../exporters/otlp/http-transport.ts';
+import { HeaderSource, TlsSource } from '../../../exporters/delivery/credentials.ts';
+import { HttpTransport } from '../../../exporters/delivery/http-transport.ts';
 import { otlpSettings } from '../../support/settings.ts';
 import type { SomeOtlpSettings } from '../../support/settings.ts';
-import { systemClock } from '../../../src/host.ts';
 import { Secret } from '../../../src/secret.ts';
+import { classifyHttp } from '../../../exporters/otlp/response.ts';
+import { systemClock } from '../../../src/host.ts';
 import { silentLogger } from '../../../src/log.ts';
 import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
 import { certificatePath, certificateText } from '../../support/web-configs.ts';
@@ -15,6 +16,7 @@ import { certificatePath, certificateText } from '../../support/web-configs.ts';
 const REQUEST = {
   body: Buffer.from('body'),
   points: 1,
+  rawBytes: 4,
   contentType: 'application/x-protobuf',
   contentEncoding: 'none',
   enqueuedAtMs: 0,
@@ -117,8 +119,8 @@ describe('a destination with TLS', () => {
   }
 
   async function send(server: MisbehavingOtlpServer, tls: SomeOtlpSettings['tls'], transport = transportTo(server, tls)): Promise<string> {
-    const verdict = await transport.send(REQUEST, new AbortController().signal);
-    return verdict.kind === 'accepted' ? 'accepted' : verdict.error.message;
+    const outcome = await transport.send(REQUEST, new AbortController().signal);
+    return outcome.kind === 'accepted' ? 'accepted' : outcome.error.message.replace(/^no response from \S+: (\w+).*/, 'no response: $1');
   }
 
   function transportTo(server: MisbehavingOtlpServer, tls: SomeOtlpSettings['tls']): HttpTransport {
@@ -129,6 +131,7 @@ describe('a destination with TLS', () => {
       timeoutMs: 5000,
       userAgent: 'neuron-otel/test',
       clock: systemClock,
+      classify: classifyHttp,
     });
     open.push({ [Symbol.asyncDispose]: () => transport.close() });
     return transport;

@@ -27,17 +27,18 @@ export class DrainLimit {
     this.#allowed = Math.min(this.#allowed, DRAIN_FACTOR);
   }
 
-  /** Takes a permission; 0, or how long to wait before asking again. */
-  take(nowMs: number): number {
+  /** How many requests may be sent now; when none, `waitMs` says when to ask again. */
+  allowed(nowMs: number): { readonly requests: number; readonly waitMs: number } {
     const earned = Math.floor(((nowMs - this.#refilledAtMs) * IDLE_RATE) / 1000);
     if (earned > 0) {
       this.#allowed = Math.max(this.#allowed, Math.min(this.#allowed + earned, DRAIN_FACTOR));
       this.#refilledAtMs += (earned * 1000) / IDLE_RATE;
     }
-    if (this.#allowed >= 1) {
-      this.#allowed -= 1;
-      return 0;
-    }
-    return Math.max(1, this.#refilledAtMs + 1000 / IDLE_RATE - nowMs);
+    if (this.#allowed >= 1) return { requests: this.#allowed, waitMs: 0 };
+    return { requests: 0, waitMs: Math.max(1, this.#refilledAtMs + 1000 / IDLE_RATE - nowMs) };
+  }
+
+  sent(requests: number): void {
+    this.#allowed = Math.max(0, this.#allowed - requests);
   }
 }

@@ -4,10 +4,10 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { lockDirectory } from '../../../exporters/otlp/lock.ts';
-import type { DirectoryLock } from '../../../exporters/otlp/lock.ts';
+import { lockDirectory } from '../../../exporters/delivery/lock.ts';
+import type { DirectoryLock } from '../../../exporters/delivery/lock.ts';
 
-const LOCK_MODULE = resolve(import.meta.dirname, '../../../exporters/otlp/lock.ts');
+const LOCK_MODULE = resolve(import.meta.dirname, '../../../exporters/delivery/lock.ts');
 
 let directory = '';
 

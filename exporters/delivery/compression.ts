@@ -1,8 +1,16 @@
 import { promisify } from 'node:util';
 import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import { errnoName } from '../../src/file-error.ts';
-import type { OtlpCompression } from './settings.ts';
-import { MAX_BODY_BYTES } from './record.ts';
+
+/** Bodies are at most as large as the OTLP specification lets a request be. */
+export const MAX_BODY_BYTES = 64 * 1024 * 1024;
+
+const COMPRESSIONS = ['none', 'gzip', 'zstd'] as const;
+export type Compression = (typeof COMPRESSIONS)[number];
+
+export function isCompression(value: string): value is Compression {
+  return COMPRESSIONS.some((name) => name === value);
+}
 
 const gzipAsync = promisify(gzip);
 const gunzipAsync = promisify(gunzip);
@@ -14,7 +22,7 @@ const GZIP_OPTIONS = { level: 1 };
 const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 /** Compresses off the main thread. */
-export async function compressBody(body: Buffer, compression: OtlpCompression): Promise<Buffer> {
+export async function compressBody(body: Buffer, compression: Compression): Promise<Buffer> {
   switch (compression) {
     case 'none':
       return body;
@@ -25,8 +33,8 @@ export async function compressBody(body: Buffer, compression: OtlpCompression): 
   }
 }
 
-/** Rejects when the body is not what it says, or larger than `maxBytes`. */
-export async function decompressBody(body: Buffer, compression: OtlpCompression, maxBytes = MAX_BODY_BYTES): Promise<Buffer> {
+/** Rejects when the body is not compressed as it says, or is larger than `maxBytes`. */
+export async function decompressBody(body: Buffer, compression: Compression, maxBytes = MAX_BODY_BYTES): Promise<Buffer> {
   switch (compression) {
     case 'none':
       return body;
@@ -37,7 +45,7 @@ export async function decompressBody(body: Buffer, compression: OtlpCompression,
   }
 }
 
-/** Whether `decompressBody` stopped at its limit. */
+/** Returns true when `decompressBody` stopped at its limit. */
 export function isTooLarge(thrown: unknown): boolean {
   return errnoName(thrown) === 'ERR_BUFFER_TOO_LARGE';
 }

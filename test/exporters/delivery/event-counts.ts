@@ -1,8 +1,8 @@
 import type { AgentError } from '../../../src/errors.ts';
-import type { DropReason, OtlpTelemetry } from '../../../exporters/otlp/telemetry.ts';
+import type { DropReason, DeliveryEvents } from '../../../exporters/delivery/events.ts';
 
 /** Counts what telemetry is told. */
-export class Ledger implements OtlpTelemetry {
+export class EventCounts implements DeliveryEvents {
   producedPoints = 0;
   recoveredPoints = 0;
   sentPoints = 0;
