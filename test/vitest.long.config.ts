@@ -8,6 +8,7 @@ export default defineConfig({
     include: ['test/**/*.long.test.ts'],
     exclude: ['test/e2e/**', 'test/soak/**'],
     maxWorkers: '100%',
+    isolate: false,
     // Ten times what the slowest needs on a calm machine.
     testTimeout: 600_000,
     restoreMocks: true,
