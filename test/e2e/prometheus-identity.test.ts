@@ -3,6 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AgentProcess, projectRoot } from './support/agent.ts';
+import { Collector } from './support/collector.ts';
+import { eventually } from './support/eventually.ts';
 import { TemporaryFolder } from './support/folder.ts';
 import { parseObject } from './support/json.ts';
 import { flatten } from './support/otlp-json.ts';
@@ -93,13 +95,16 @@ async function seriesOf(prometheus: Prometheus3): Promise<readonly QueryResult[]
 async function expectAllApart(prometheus: Prometheus3, points: readonly FlatPoint[]): Promise<void> {
   const expected = new Map(points.map((point) => expectedSeries(point)));
   expect(expected.size).toBe(points.length);
-  const series = await prometheus.process.until('every point to be a series', async () => {
-    const found = await seriesOf(prometheus);
-    return found.length >= points.length ? found : undefined;
-  });
+  const isRight = ({ labels, value }: QueryResult): boolean => expected.get(identityOf(labels)) === value;
+  // The last record is on its way when the first one is there already.
+  const series = await eventually(
+    async () => {
+      const found = await seriesOf(prometheus);
+      return found.filter(isRight).length >= points.length ? found : undefined;
+    },
+    { timeoutMs: 30_000, what: `${points.length} series with the values of their points`, context: () => prometheus.process.describe() },
+  );
   expect(series).toHaveLength(points.length);
-  const wrong = series.filter(({ labels, value }) => expected.get(identityOf(labels)) !== value);
-  expect(wrong).toEqual([]);
   expect(await prometheus.query('count(target_info{job="neuron-otel"})')).toMatchObject([{ value: 2 * (1 + PROCESSES_PER_HOST) }]);
 }
 
@@ -125,5 +130,15 @@ describe.each(HOSTS)('two hosts that differ in $name', ({ instanceIds, machineId
     await expectAllApart(prometheus, points);
     await expectFoundByProcess(prometheus);
     console.log(`${points.length} points, as many series`);
+  });
+
+  it('stay apart behind a Collector that writes to Prometheus', { timeout: 120_000 }, async () => {
+    await using prometheus = await Prometheus3.start(WITHOUT_SUFFIXES);
+    await using collector = await Collector.start({ remoteWriteUrl: prometheus.remoteWriteUrl });
+    const both = hosts();
+    const points = (await Promise.all(both.map(async (host) => pointsOf(host)))).flat();
+    for (const host of both) await send(host, collector.httpEndpoint);
+    await expectAllApart(prometheus, points);
+    await expectFoundByProcess(prometheus);
   });
 });
