@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { reportFromLine } from '../../../exporters/json-stdout/from-line.ts';
-import { parseLine } from '../../../sources/neuron-monitor/document.ts';
+import { parseLine } from '../../../sources/neuron-monitor/lines.ts';
 import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../../src/readings.ts';
 import type { RuntimeGroup, SystemGroup } from '../../../src/readings.ts';
 import type { StreamLine } from '../../../src/source.ts';

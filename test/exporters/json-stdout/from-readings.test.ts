@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { reportFromReadings } from '../../../exporters/json-stdout/from-readings.ts';
 import { decodeRecord } from '../../../sources/neuron-monitor/decode.ts';
-import { parseLine } from '../../../sources/neuron-monitor/document.ts';
+import { parseLine } from '../../../sources/neuron-monitor/lines.ts';
 import { isFact } from '../../../src/readings.ts';
 import type { AnyGroupReading, RuntimeRef } from '../../../src/readings.ts';
 import { asObject, asObjects } from '../../e2e/support/json.ts';

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { decodeRecord } from '../../../sources/neuron-monitor/decode.ts';
 import type { DecodedRecord } from '../../../sources/neuron-monitor/decode.ts';
-import { parseLine } from '../../../sources/neuron-monitor/document.ts';
+import { parseLine } from '../../../sources/neuron-monitor/lines.ts';
 import type { AnyGroupReading, MetricGroup } from '../../../src/readings.ts';
 import { expectGolden } from '../../support/golden.ts';
 import { EMPTY_RECORD, fullRecord } from '../../support/neuron-monitor-record.ts';
