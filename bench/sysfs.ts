@@ -7,7 +7,7 @@ import { takeInventory } from '../sources/sysfs/inventory.ts';
 import { NodeReader, nodeFile } from '../sources/sysfs/node-file.ts';
 import { createSysfsSource } from '../sources/sysfs/source.ts';
 import { Sweep } from '../sources/sysfs/sweep.ts';
-import { findDevices, findFiles } from '../sources/sysfs/walk.ts';
+import { findDevices, findEntries } from '../sources/sysfs/walk.ts';
 import { createVirtualHost } from '../simulator/virtual-host.ts';
 import { systemClock } from '../src/host.ts';
 import { silentLogger } from '../src/log.ts';
@@ -142,7 +142,7 @@ function numbersOfThisKernel(): readonly string[] {
     if (!existsSync(directory)) continue;
     // Entries of /sys/block and /sys/class are links: one step further down are the attributes.
     const roots = [directory, ...readdirSync(directory).map((name) => realpathSync(join(directory, name)))];
-    for (const path of roots) for (const file of findFiles({ index: 0, path })) if (isNumber(file.path)) numbers.push(file.path);
+    for (const path of roots) for (const file of findEntries({ index: 0, path })) if (isNumber(file.path)) numbers.push(file.path);
   }
   return [...new Set(numbers)].slice(0, MAX_KERNEL_FILES);
 }
@@ -170,7 +170,7 @@ function readByPath(paths: readonly string[], textOf: (path: string) => string):
 /** What the source reads every time. */
 function filesOfSweep(sysRoot: string): readonly string[] {
   return findDevices(sysRoot).flatMap((device) => {
-    const { cores, hostMemory, ecc, health } = takeInventory(findFiles(device), DETAIL);
+    const { cores, hostMemory, ecc, health } = takeInventory(findEntries(device), DETAIL);
     const ofCores = [...cores.values()].flatMap(({ memory, status, other }) => [memory.kinds.files, status.files, Object.values(other)]);
     const all = [...ofCores, hostMemory.kinds.files, ecc.files, [...health.values()]].flat();
     return all.map(({ path }) => path);

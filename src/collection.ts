@@ -149,6 +149,10 @@ export class Collection {
 
   #learnFacts(readings: readonly AnyGroupReading[]): void {
     for (const reading of readings) {
+      if (reading.group === 'neuron_hw_counters' || reading.group === 'neuron_device_counters') {
+        const deviceIndexes = reading.data.neuron_devices?.map((device) => device.neuron_device_index) ?? [];
+        if (deviceIndexes.length > 0) this.#facts = { ...this.#facts, deviceIndexes };
+      }
       if (!isFact(reading.group)) continue;
       this.#facts = { ...this.#facts, [reading.group]: reading.data };
       this.#factReadings.set(reading.group, reading);

@@ -219,6 +219,8 @@ export interface NeuronHardwareInfo {
   readonly neuron_device_version?: string;
   readonly neuroncore_version?: string;
   readonly neuron_device_count?: number;
+  /** Indexes of the devices that are there; only from sysfs. */
+  readonly neuron_device_indexes?: readonly number[];
   /** Bytes of one device. */
   readonly neuron_device_memory_size?: number;
   readonly neuroncore_per_device_count?: number;
@@ -279,6 +281,8 @@ export type AnyGroupReading = { readonly [G in MetricGroup]: GroupReading<G> }[M
 
 /** The latest host-wide facts; receivers use them to name devices and pods. */
 export interface HostFacts {
+  /** Indexes of the devices in the latest device counters: one that left the bus is missing in between. */
+  readonly deviceIndexes?: readonly number[];
   readonly instance_info?: InstanceInfo;
   readonly neuron_hardware_info?: NeuronHardwareInfo;
   readonly neuron_k8s_info?: NeuronK8sInfo;

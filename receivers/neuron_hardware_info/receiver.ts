@@ -1,5 +1,5 @@
-import type { Receiver, Recorder } from '../../src/receiver.ts';
-import type { GroupReading, NeuronHardwareInfo } from '../../src/readings.ts';
+import type { Receiver, ReceiverContext, Recorder } from '../../src/receiver.ts';
+import type { GroupReading, HostFacts, NeuronHardwareInfo } from '../../src/readings.ts';
 import { isZeroFilled } from '../zero-filled.ts';
 import { metrics } from './metrics.ts';
 
@@ -8,7 +8,7 @@ export const receiver: Receiver<'neuron_hardware_info'> = { group: 'neuron_hardw
 /** The largest hosts have 16 devices; a count far beyond that is not believed. */
 const MAX_DEVICES = 256;
 
-function receive(reading: GroupReading<'neuron_hardware_info'>, recorder: Recorder): void {
+function receive(reading: GroupReading<'neuron_hardware_info'>, recorder: Recorder, { facts }: ReceiverContext): void {
   const info = plausible(reading.data, recorder);
   const { neuron_device_count: devices, neuroncore_per_device_count: coresPerDevice, neuron_device_memory_size: memoryBytes } = info;
   if (Object.keys(info).length === 0) return;
@@ -27,8 +27,15 @@ function receive(reading: GroupReading<'neuron_hardware_info'>, recorder: Record
   if (devices !== undefined) recorder.set(metrics.deviceCount, devices, {});
   if (devices !== undefined && coresPerDevice !== undefined) recorder.set(metrics.coreCount, devices * coresPerDevice, {});
   if (devices !== undefined && memoryBytes !== undefined) {
-    for (let device = 0; device < devices; device += 1) recorder.set(metrics.deviceMemory, memoryBytes, { 'neuron.device.index': device });
+    for (const device of deviceIndexes(devices, info, facts))
+      recorder.set(metrics.deviceMemory, memoryBytes, { 'neuron.device.index': device });
   }
+}
+
+/** Returns the indexes of the devices that are there. Without any that match the count they are taken to be the first ones. */
+function deviceIndexes(count: number, info: NeuronHardwareInfo, facts: HostFacts): Iterable<number> {
+  const named = [info.neuron_device_indexes, facts.deviceIndexes].find((indexes) => indexes?.length === count);
+  return named ?? Array.from({ length: count }, (_, index) => index);
 }
 
 /** Products of two negative counts would look right, so no negative number goes any further. */

@@ -1,6 +1,6 @@
 import { AgentError } from '../../src/errors.ts';
 import type { DatastoreAccess, DatastorePlace, OpenDevice } from './access.ts';
-import { BusyTimeCalibration } from './busy-time.ts';
+import { UnitFromLatency } from '../busy-time.ts';
 import { DeviceSession, failureOf } from './device-session.ts';
 import { byProcess } from './process-work.ts';
 import type { Found } from './process-work.ts';
@@ -50,7 +50,7 @@ export class DatastoreCollector {
   readonly #sessions = new Map<number, DeviceSession>();
   /** By device and pid. */
   readonly #tracked = new Map<string, Tracked>();
-  readonly #calibrations = new Map<string, BusyTimeCalibration>();
+  readonly #calibrations = new Map<string, UnitFromLatency>();
   readonly #scratch = emptyView();
   #knownPids: ReadonlySet<number> = new Set();
   #round = 0;
@@ -175,12 +175,12 @@ export class DatastoreCollector {
     return ticks;
   }
 
-  #calibration(version: string | undefined): BusyTimeCalibration {
+  #calibration(version: string | undefined): UnitFromLatency {
     const key = version ?? '';
     const known = this.#calibrations.get(key);
     if (known !== undefined) return known;
     if (this.#calibrations.size >= MAX_CALIBRATIONS) this.#calibrations.clear();
-    const calibration = new BusyTimeCalibration();
+    const calibration = new UnitFromLatency();
     this.#calibrations.set(key, calibration);
     return calibration;
   }

@@ -1,5 +1,5 @@
-import { BusyShare, busyMilliseconds } from './busy-time.ts';
-import type { BusyTimeCalibration } from './busy-time.ts';
+import { BusyShare, busyMilliseconds } from '../busy-time.ts';
+import type { UnitFromLatency } from '../busy-time.ts';
 import { DatastoreCounters } from './counters.ts';
 import { CORE_COUNTER } from './layout.ts';
 import type { CoreRates } from './work.ts';
@@ -72,14 +72,14 @@ function errorsSince(before: DatastoreCounters, now: DatastoreCounters): Tallies
 
 /** Utilization and FLOP/s of the cores of one datastore, from one reading to the next. */
 export class CoreRateTracker {
-  readonly #calibration: BusyTimeCalibration;
+  readonly #calibration: UnitFromLatency;
   readonly #shares: readonly BusyShare[];
   /** Time of the reading after which a core's busy time last moved. */
   readonly #movedAfterMs: (number | undefined)[];
   readonly #before: DatastoreCounters;
   #beforeMs: number | undefined;
 
-  constructor(calibration: BusyTimeCalibration, coreCount: number) {
+  constructor(calibration: UnitFromLatency, coreCount: number) {
     this.#calibration = calibration;
     this.#shares = Array.from({ length: coreCount }, () => new BusyShare());
     this.#movedAfterMs = Array.from({ length: coreCount });
@@ -123,7 +123,7 @@ export class CoreRateTracker {
   }
 
   #utilization(busy: number, core: number, periodMs: number): number | undefined {
-    const unit = this.#calibration.verdict;
+    const unit = this.#calibration.unit;
     if (unit === undefined) return busy === 0 ? 0 : undefined;
     return this.#shares[core]?.next(busyMilliseconds(busy, unit), periodMs);
   }

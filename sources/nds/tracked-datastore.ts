@@ -1,5 +1,5 @@
 import type { DatastorePlace, MappedDatastore } from './access.ts';
-import type { BusyTimeCalibration } from './busy-time.ts';
+import type { UnitFromLatency } from '../busy-time.ts';
 import { DatastoreCounters } from './counters.ts';
 import { CoreRateTracker, TallyTracker, hasFallen } from './deltas.ts';
 import type { Tallies } from './deltas.ts';
@@ -34,7 +34,7 @@ export interface TrackedDatastoreOptions {
   /** To copy a datastore to; shared by all, used by one at a time. */
   readonly scratch: DatastoreView;
   /** Runtimes of one version share what is known about their unit of busy time. */
-  readonly calibrationOf: (runtimeVersion: string | undefined) => BusyTimeCalibration;
+  readonly calibrationOf: (runtimeVersion: string | undefined) => UnitFromLatency;
 }
 
 /** One datastore for as long as it has one owner: its mapping, and what was read last. */

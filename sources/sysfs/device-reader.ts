@@ -1,29 +1,26 @@
 import type { DeviceCore, DeviceCounters, DeviceErrors, DeviceFacts, DeviceHealth, NumberMap } from '../../src/readings.ts';
 import type { SourceFailure } from '../../src/source.ts';
-import { CoreActivity } from './busy-time.ts';
-import type { TimeUnitTest } from './busy-time.ts';
-import { readCore, readMemory } from './core-reader.ts';
-import { ErrorCounter } from './error-counter.ts';
+import type { UnitFromTime } from '../busy-time.ts';
+import { CoreActivity, MAX_BELIEVABLE_BYTES, readCore, readMemory } from './core-reader.ts';
+import { ErrorCounter, HealthState, PowerSchedule, parsePower } from './device-state.ts';
 import { parseFacts } from './facts.ts';
-import { HealthJudge } from './health.ts';
+import type { FactFile } from './files.ts';
 import { allFiles, takeInventory } from './inventory.ts';
 import type { Inventory, SysfsDetail } from './inventory.ts';
 import type { NodeReader } from './node-file.ts';
-import { PowerSchedule, parsePower } from './power.ts';
-import type { FactNode } from './roles.ts';
 import { Sweep } from './sweep.ts';
 import type { SysfsGroup } from './sweep.ts';
-import { findFiles, inodeOf } from './walk.ts';
-import type { DeviceDirectory, FoundFile } from './walk.ts';
+import { findEntries, inodeOf } from './walk.ts';
+import type { DeviceDirectory, FoundEntry } from './walk.ts';
 
 export interface DeviceReaderOptions {
   readonly directory: DeviceDirectory;
   readonly reader: NodeReader;
-  readonly unit: TimeUnitTest;
+  readonly unit: UnitFromTime;
   readonly detail: SysfsDetail;
 }
 
-/** What to read: the groups that are due. */
+/** The groups that are due. */
 export interface DeviceRequest {
   readonly errors: boolean;
   readonly counters: boolean;
@@ -49,20 +46,20 @@ const LONGEST_RECHECK_MS = 600_000;
 /** Serial number, firmware and the like are read anew this often. */
 const FACTS_MS = 60_000;
 
-/** Reads one device, and remembers what rates, dips and health need. */
+/** `DeviceReader` reads one device, and keeps what rates, dips and health need from one reading to the next. */
 export class DeviceReader {
   readonly directory: DeviceDirectory;
   readonly #options: DeviceReaderOptions;
   readonly #errors = new Map<string, ErrorCounter>();
   readonly #activities = new Map<number, CoreActivity>();
-  readonly #health = new HealthJudge();
+  readonly #health = new HealthState();
   readonly #power = new PowerSchedule();
   #inventory: Inventory;
   #treeHash: number;
   #inode: number | undefined;
   #recheckAtMs = -Infinity;
   #recheckMs = FIRST_RECHECK_MS;
-  /** The last reading of the nodes of this inventory. */
+  /** The last reading of the files of this inventory. */
   #before: DeviceCounters | undefined;
   #facts: DeviceFacts = {};
   #factsAtMs = -Infinity;
@@ -72,7 +69,7 @@ export class DeviceReader {
     this.#options = options;
     this.directory = options.directory;
     this.#inode = inodeOf(this.directory.path);
-    const files = findFiles(this.directory);
+    const files = findEntries(this.directory);
     this.#treeHash = hashOf(files);
     this.#inventory = takeInventory(files, this.#options.detail);
   }
@@ -86,7 +83,7 @@ export class DeviceReader {
     return this.#facts;
   }
 
-  /** Physical cores: what the driver says, else as many as have a directory (before 2.28 only root may read the count). */
+  /** Physical cores by `core_count`, else as many as have a directory (before 2.28 only root may read the count). */
   get coreCount(): number {
     return this.#facts.core_count ?? this.#inventory.cores.size;
   }
@@ -96,7 +93,7 @@ export class DeviceReader {
     return this.#coreArchitecture;
   }
 
-  /** Nodes that are gone are looked for once more where they may stand now. */
+  /** Reads the groups; when a file is gone, the tree is searched and everything is read once more. */
   read(request: DeviceRequest): DeviceSample {
     if (inodeOf(this.directory.path) !== this.#inode || this.#hasMoved(request.monotonicMs)) this.#search();
     const first = this.#tryRead(request);
@@ -105,12 +102,12 @@ export class DeviceReader {
     return this.#tryRead(request) ?? { failures: [] };
   }
 
-  /** Some facts are for root only in older drivers: what cannot be read is left out without a word. Known facts survive a reset. */
+  /** Reads the facts. In older drivers some are for root only, so an unreadable one is no failure. Known facts survive a reset. */
   refreshFacts(monotonicMs: number): void {
     if (monotonicMs - this.#factsAtMs < FACTS_MS) return;
     this.#factsAtMs = monotonicMs;
     const quiet = this.#newSweep('neuron_device_counters');
-    const texts = new Map<FactNode, string>();
+    const texts = new Map<FactFile, string>();
     for (const [name, file] of this.#inventory.facts) {
       const text = quiet.text(file);
       if (text !== undefined) texts.set(name, text);
@@ -118,14 +115,14 @@ export class DeviceReader {
     }
     this.#facts = { ...this.#facts, ...parseFacts(texts) };
     const [core] = this.#inventory.cores.values();
-    this.#coreArchitecture = quiet.text(core?.architecture);
+    this.#coreArchitecture = quiet.text(core?.other.arch_type) ?? this.#coreArchitecture;
   }
 
   release(): void {
     for (const file of allFiles(this.#inventory)) this.#options.reader.release(file);
   }
 
-  /** Undefined when the device, or a node of the inventory, is not there any more. */
+  /** Undefined when the device, or a file of the inventory, is not there any more. */
   #tryRead(request: DeviceRequest): DeviceSample | undefined {
     if (this.#inode === undefined) return undefined;
     const ofErrors = this.#newSweep('neuron_hw_counters');
@@ -147,7 +144,7 @@ export class DeviceReader {
   #search(): void {
     this.release();
     this.#inode = inodeOf(this.directory.path);
-    const files = findFiles(this.directory);
+    const files = findEntries(this.directory);
     this.#treeHash = hashOf(files);
     this.#inventory = takeInventory(files, this.#options.detail);
     this.#before = undefined;
@@ -156,23 +153,26 @@ export class DeviceReader {
     this.#recheckMs = FIRST_RECHECK_MS;
   }
 
-  /** Looks at the tree when it is time to; true when it has other files than the inventory was taken of. */
+  /** Searches the tree when it is time to; true when it has other entries than the inventory was taken of. */
   #hasMoved(monotonicMs: number): boolean {
     if (monotonicMs < this.#recheckAtMs) return false;
     const isFirst = this.#recheckAtMs === -Infinity;
     this.#recheckAtMs = monotonicMs + this.#recheckMs;
     if (isFirst) return false;
     this.#recheckMs = Math.min(LONGEST_RECHECK_MS, this.#recheckMs * 6);
-    return hashOf(findFiles(this.directory)) !== this.#treeHash;
+    return hashOf(findEntries(this.directory)) !== this.#treeHash;
   }
 
   #readCounters(sweep: Sweep, { countersAreLive, monotonicMs }: DeviceRequest): DeviceCounters {
-    const { hostMemory, power } = this.#inventory;
+    const { hostMemory, irregular, power } = this.#inventory;
+    sweep.irregular(irregular);
     this.refreshFacts(monotonicMs);
     if (power !== undefined && this.#power.isDue(monotonicMs)) this.#readPower(sweep, monotonicMs);
     const health = this.#readHealth(sweep, monotonicMs);
     const hostUsage = readMemory(sweep, hostMemory, this.#before?.device_host_memory);
-    const hostPeaks = this.#options.detail.peaks ? sweep.counts(hostMemory.peaks, this.#before?.device_host_memory_peak) : undefined;
+    const hostPeaks = this.#options.detail.peaks
+      ? sweep.counts(hostMemory.peaks, { before: this.#before?.device_host_memory_peak, max: MAX_BELIEVABLE_BYTES })
+      : undefined;
     const sample = this.#power.current(monotonicMs);
     const cores = this.#readCores(sweep, countersAreLive, monotonicMs);
     const resetFailures = this.#readResetFailures(sweep);
@@ -203,11 +203,11 @@ export class DeviceReader {
     const { health } = this.#inventory;
     const components = health.get('unhealthy_components');
     const hw_error_events = sweep.count(health.get('hw_error_event'));
-    const verdict: DeviceHealth =
+    const state: DeviceHealth =
       components === undefined
         ? { state: 'unknown', reason: 'not_reported', unhealthy_components: [] }
         : this.#health.next(sweep.text(components), sweep.text(health.get('healthcheck_heartbeat')), monotonicMs);
-    return { ...verdict, ...(hw_error_events !== undefined && { hw_error_events }) };
+    return { ...state, ...(hw_error_events !== undefined && { hw_error_events }) };
   }
 
   #readErrors(sweep: Sweep, monotonicMs: number): NumberMap {
@@ -229,14 +229,14 @@ export class DeviceReader {
 
   #readCores(sweep: Sweep, countersAreLive: boolean, monotonicMs: number): Record<string, DeviceCore> {
     const cores: Record<string, DeviceCore> = {};
-    for (const [index, nodes] of this.#inventory.cores) {
+    for (const [index, files] of this.#inventory.cores) {
       let activity = this.#activities.get(index);
       if (activity === undefined) {
         activity = new CoreActivity(this.#options.unit);
         this.#activities.set(index, activity);
       }
       const before = this.#before?.device_cores?.[index];
-      cores[index] = readCore(sweep, { nodes, before, activity, detail: this.#options.detail, countersAreLive, monotonicMs });
+      cores[index] = readCore(sweep, { files, before, activity, detail: this.#options.detail, countersAreLive, monotonicMs });
     }
     return cores;
   }
@@ -248,10 +248,11 @@ export class DeviceReader {
   }
 }
 
-/** FNV-1a over the paths of the files, 32 bits. */
-function hashOf(files: readonly FoundFile[]): number {
+/** FNV-1a over the paths and kinds of the entries, 32 bits: a link that becomes a file is a change. */
+function hashOf(files: readonly FoundEntry[]): number {
   let hash = 0x811c9dc5;
-  for (const { path } of files) {
+  for (const { path, kind } of files) {
+    hash = Math.imul(hash ^ kind.charCodeAt(1), 0x01000193);
     for (let i = 0; i < path.length; i += 1) hash = Math.imul(hash ^ path.charCodeAt(i), 0x01000193);
   }
   return hash;

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { AgentError } from '../../src/errors.ts';
 import { errnoName, fileError } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
 import type { Logger } from '../../src/log.ts';
@@ -8,13 +9,12 @@ import type { AnyGroupReading, DeviceCounters, DeviceErrors, DeviceHealth, Metri
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { neuronHardwareInfo } from '../hardware/hardware-info.ts';
 import { deviceFinding, failureOf } from '../visibility.ts';
-import { TimeUnitTest } from './busy-time.ts';
+import { UnitFromTime } from '../busy-time.ts';
 import { DeviceReader } from './device-reader.ts';
-import { Driver } from './driver.ts';
+import { Driver, readUltraserver } from './facts.ts';
 import type { SysfsDetail } from './inventory.ts';
 import { NodeReader } from './node-file.ts';
 import type { SysfsGroup } from './sweep.ts';
-import { readUltraserver } from './ultraserver.ts';
 import { findDevices } from './walk.ts';
 import type { DeviceDirectory } from './walk.ts';
 
@@ -39,7 +39,7 @@ const MAX_KEPT_FILES = 16_384;
 
 /**
  * Device-wide counters and hardware facts from the Neuron driver's sysfs tree under `host.sysRoot`, for drivers 2.8 and later.
- * Only reads, never as much as opens what a read could change. Bad files cost their own value; `read` never rejects for data.
+ * It only reads, and opens no file that a read could change. A bad file costs its own value; `read` never rejects for data.
  */
 export function createSysfsSource(options: SysfsOptions): PullSource {
   return new SysfsSource(options);
@@ -54,9 +54,15 @@ class SysfsSource implements PullSource {
   readonly #detail: SysfsDetail;
   readonly #reader: NodeReader;
   readonly #driver: Driver;
-  readonly #devices = new Map<number, DeviceReader>();
+  /** Readers of the devices that are there now, by index. */
+  #devices: ReadonlyMap<number, DeviceReader> = new Map();
+  /** Readers of all devices since the driver was loaded. */
+  readonly #readers = new Map<number, DeviceReader>();
+  /** Indexes of devices that were there and are not. */
+  readonly #gone = new Set<number>();
+  readonly #newlyGone: SourceFailure[] = [];
   readonly #health = new Map<number, string>();
-  #unit = new TimeUnitTest();
+  #unit = new UnitFromTime();
   readonly #readAtMs = new Map<SysfsGroup, number>();
 
   constructor(options: SysfsOptions) {
@@ -68,16 +74,19 @@ class SysfsSource implements PullSource {
     this.#driver = new Driver(options.host.sysRoot);
   }
 
-  /** Nothing without a driver; a tree that cannot be listed is said by `read`. */
+  /** No group without a driver; when the tree may not be listed, all of them, so that reading fails and names the reason. */
   groups(): ReadonlySet<MetricGroup> {
     const failures: SourceFailure[] = [];
-    return this.#find(failures).length > 0 || failures.length > 0 ? GROUPS : NO_GROUPS;
+    const directories = this.#find(failures);
+    this.#follow(directories);
+    return directories.length > 0 || failures.length > 0 || this.#newlyGone.length > 0 ? GROUPS : NO_GROUPS;
   }
 
   async read(groups: ReadonlySet<MetricGroup>, signal: AbortSignal): Promise<ReadingBatch> {
     const sampledAtMs = this.#host.clock.nowMs();
     const failures: SourceFailure[] = [];
     this.#follow(this.#find(failures));
+    failures.push(...this.#newlyGone.splice(0));
     const readings: AnyGroupReading[] = [];
     readings.push(...(await this.#readDevices(groups, failures, signal)));
     if (groups.has('neuron_hardware_info')) readings.push({ group: 'neuron_hardware_info', data: this.#hardwareInfo() });
@@ -86,7 +95,8 @@ class SysfsSource implements PullSource {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#reader.releaseAll();
-    this.#devices.clear();
+    this.#devices = new Map();
+    this.#readers.clear();
   }
 
   #find(failures: SourceFailure[]): readonly DeviceDirectory[] {
@@ -104,22 +114,38 @@ class SysfsSource implements PullSource {
   /** Makes the readers follow the devices that are there now; after a reload of the driver all begin anew. */
   #follow(directories: readonly DeviceDirectory[]): void {
     if (this.#driver.check()) {
-      if (this.#devices.size > 0) this.#logger.info({ version: this.#driver.version }, 'driver was loaded anew');
+      if (this.#readers.size > 0 && directories.length > 0) this.#logger.info({ version: this.#driver.version }, 'driver was loaded anew');
       this.#reader.releaseAll();
-      this.#devices.clear();
-      this.#unit = new TimeUnitTest();
+      this.#readers.clear();
+      this.#unit = new UnitFromTime();
     }
-    const paths = new Map(directories.map((directory) => [directory.index, directory.path]));
-    for (const [index, device] of this.#devices) {
-      if (paths.get(index) === device.directory.path) continue;
-      device.release();
-      this.#devices.delete(index);
-    }
-    for (const directory of directories) {
-      if (this.#devices.has(directory.index)) continue;
-      const reader = new DeviceReader({ directory, reader: this.#reader, unit: this.#unit, detail: this.#detail });
-      this.#devices.set(directory.index, reader);
-    }
+    const now = new Map<number, DeviceReader>();
+    for (const directory of directories) now.set(directory.index, this.#readerOf(directory));
+    this.#noteChange(now);
+    for (const [index, reader] of this.#devices) if (now.get(index) !== reader) reader.release();
+    this.#devices = now;
+  }
+
+  /** A device that was away for a while keeps its reader: what it counted before it went is not counted again. */
+  #readerOf(directory: DeviceDirectory): DeviceReader {
+    const known = this.#readers.get(directory.index);
+    if (known?.directory.path === directory.path) return known;
+    const reader = new DeviceReader({ directory, reader: this.#reader, unit: this.#unit, detail: this.#detail });
+    this.#readers.set(directory.index, reader);
+    return reader;
+  }
+
+  /** Devices that left, and devices that came back, are one log line each; those that left are a failure as well, which is counted. */
+  #noteChange(now: ReadonlyMap<number, DeviceReader>): void {
+    const gone = [...this.#devices.keys()].filter((index) => !now.has(index));
+    const back = [...now.keys()].filter((index) => this.#gone.has(index));
+    for (const index of gone) this.#gone.add(index);
+    for (const index of back) this.#gone.delete(index);
+    if (back.length > 0) this.#logger.info({ devices: back }, 'devices are back');
+    if (gone.length === 0) return;
+    this.#logger.warn({ devices: gone }, 'devices are gone');
+    const error = new AgentError('source_absent', this.id, 'devices are gone', { details: { devices: gone } });
+    this.#newlyGone.push({ error, group: 'neuron_device_counters', isLogged: true });
   }
 
   async #readDevices(
@@ -198,16 +224,17 @@ class SysfsSource implements PullSource {
     const { name, architecture } = named.facts;
     const { coreArchitecture, coreCount } = named;
     const logicalCoreConfig = this.#options.logicalCoreConfig?.();
-    return (
-      neuronHardwareInfo({
+    return {
+      ...neuronHardwareInfo({
         deviceCount: devices.length,
         ...(name !== undefined && { deviceName: name }),
         ...(architecture !== undefined && { deviceArchitecture: architecture }),
         ...(coreArchitecture !== undefined && { coreArchitecture }),
         ...(coreCount > 0 && { physicalCores: coreCount }),
         ...(logicalCoreConfig !== undefined && { logicalCoreConfig }),
-      }) ?? {}
-    );
+      }),
+      neuron_device_indexes: devices.map(({ directory }) => directory.index),
+    };
   }
 
   /** Health is logged when it changes. */

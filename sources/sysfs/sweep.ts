@@ -3,25 +3,25 @@ import type { ErrorCode } from '../../src/errors.ts';
 import { errnoName, fileErrorCode } from '../../src/file-error.ts';
 import type { NumberMap } from '../../src/readings.ts';
 import type { SourceFailure } from '../../src/source.ts';
-import { parseDecimalLine } from './decimal.ts';
-import type { NamedFiles } from './named-files.ts';
+import type { NamedFiles } from './inventory.ts';
+import { parseDecimalLine } from './node-file.ts';
 import type { NodeFile, NodeReader } from './node-file.ts';
 
-/** Errors that say a node is no longer there: the driver was reloaded, or took the device away. */
+/** Errors of a file that is no longer there: the driver was reloaded, or took the device away. */
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'ENODEV', 'ENXIO', 'ESTALE']);
 
 /** Groups that are read from the files of a device. */
 export type SysfsGroup = 'neuron_hw_counters' | 'neuron_device_counters';
 
-/** One pass over the files of one device: values that can be read, and one failure of each kind for those that cannot. */
+/** `Sweep` is one pass over the files of one device: values that can be read, and one failure of each kind for those that cannot. */
 export class Sweep {
-  /** A node was not there any more; the inventory is out of date. */
+  /** True after a file was not there any more: the inventory is out of date. */
   gone = false;
   readonly #reader: NodeReader;
   readonly #device: string;
   readonly #group: SysfsGroup;
   readonly #failed = new Map<ErrorCode, AgentError>();
-  /** Of the files that are being read; longer than their list where another one was. */
+  /** Values of the list that is being read; longer than that list when another list was longer. */
   readonly #values: (number | undefined)[] = [];
 
   /** Failures are those of `group`. */
@@ -35,14 +35,14 @@ export class Sweep {
     return [...this.#failed.values()].map((error) => ({ error, group: this.#group }));
   }
 
-  /** A counter that a double holds exactly; undefined when it is missing or broken. */
-  count(file: NodeFile | undefined): number | undefined {
+  /** Reads a counter that a double holds exactly; undefined when it is missing, broken or above `max`. */
+  count(file: NodeFile | undefined, max = Number.MAX_SAFE_INTEGER): number | undefined {
     const value = this.wide(file);
-    if (typeof value !== 'bigint') return value;
-    return file === undefined ? undefined : this.malformed(file);
+    if (file === undefined || value === undefined) return undefined;
+    return typeof value === 'bigint' || value > max ? this.malformed(file) : value;
   }
 
-  /** A counter that may use all 64 bits. */
+  /** Reads a counter that may use all 64 bits. */
   wide(file: NodeFile | undefined): number | bigint | undefined {
     if (file === undefined) return undefined;
     let length: number;
@@ -55,7 +55,7 @@ export class Sweep {
     return parseDecimalLine(this.#reader.buffer, length) ?? this.#lookTwice(file, length);
   }
 
-  /** Text without spaces at either end. */
+  /** Reads text without spaces at either end. */
   text(file: NodeFile | undefined): string | undefined {
     if (file === undefined) return undefined;
     try {
@@ -66,12 +66,18 @@ export class Sweep {
     }
   }
 
-  /** Counters by name; undefined when there is none. `before` itself, what the same files said last, when they say it again. */
-  counts(files: NamedFiles, before?: NumberMap): NumberMap | undefined {
+  /**
+   * Reads counters by name; undefined when there is none. `before` is the last result of the same files: it is returned again when
+   * nothing has changed.
+   */
+  counts(
+    files: NamedFiles,
+    { before, max }: { readonly before?: NumberMap | undefined; readonly max?: number } = {},
+  ): NumberMap | undefined {
     const { names } = files;
     const values = this.#values;
-    for (let index = 0; index < names.length; index += 1) values[index] = this.count(files.files[index]);
-    if (before !== undefined && saysTheSame(before, names, values)) return before;
+    for (let index = 0; index < names.length; index += 1) values[index] = this.count(files.files[index], max);
+    if (before !== undefined && isEqual(before, names, values)) return before;
     let counts: Record<string, number> | undefined;
     for (const [index, name] of names.entries()) {
       const value = values[index];
@@ -80,12 +86,18 @@ export class Sweep {
     return counts;
   }
 
+  /** Links, pipes and folders in place of files: they are never opened, and each device has one failure for all of them. */
+  irregular(paths: readonly string[]): void {
+    const [path] = paths;
+    if (path !== undefined) this.#record('source_malformed', `${this.#device}: ${this.#below(path)} is no regular file and is not read`);
+  }
+
   malformed(file: NodeFile): undefined {
     this.#record('source_malformed', `${this.#device}: ${this.#relative(file)} has no value the driver would print`);
     return undefined;
   }
 
-  /** Every counter ends with a line end: without one the read may have been cut short, unless it says the same again. */
+  /** Every counter ends with a line end: without one the read may have been cut short, unless a second read gives the same. */
   #lookTwice(file: NodeFile, length: number): number | bigint | undefined {
     const { buffer } = this.#reader;
     const first = buffer.toString('latin1', 0, length);
@@ -106,11 +118,16 @@ export class Sweep {
   }
 
   #relative(file: NodeFile): string {
-    return file.path.slice(file.path.indexOf(`/${this.#device}/`) + this.#device.length + 2);
+    return this.#below(file.path);
+  }
+
+  /** Returns the path below the device's directory. */
+  #below(path: string): string {
+    return path.slice(path.indexOf(`/${this.#device}/`) + this.#device.length + 2);
   }
 }
 
-function saysTheSame(before: NumberMap, names: readonly string[], values: readonly (number | undefined)[]): boolean {
+function isEqual(before: NumberMap, names: readonly string[], values: readonly (number | undefined)[]): boolean {
   for (let index = 0; index < names.length; index += 1) if (before[names[index] ?? ''] !== values[index]) return false;
   return true;
 }

@@ -9,12 +9,13 @@ export interface DeviceDirectory {
   readonly path: string;
 }
 
-/** A file below a device's directory. */
-export interface FoundFile {
+/** One entry below a device's directory: a regular file, a folder, or something else (a link, a pipe), which is never opened. */
+export interface FoundEntry {
   readonly path: string;
-  /** Names of the directories between the device's directory and the file. */
+  /** Names of the directories between the device's directory and the entry. */
   readonly directories: readonly string[];
   readonly name: string;
+  readonly kind: 'file' | 'folder' | 'other';
 }
 
 /** Deeper than any known tree; the kernel's `subsystem` links would otherwise lead round in circles. */
@@ -23,10 +24,10 @@ const MAX_DEPTH = 8;
 const MAX_FILES_PER_DEVICE = 16_384;
 const MAX_DEVICES = 1_024;
 
-/** Where devices stand, the better place first: in `class/` they are links, and share the directory with other attributes. */
+/** Directories of devices, the better one first: in `class/` they are links, and share the directory with other attributes. */
 const ROOTS = ['devices/virtual/neuron_device', 'class/neuron_device'] as const;
 
-/** Devices of the host, by index. Empty without a driver; throws only what the kernel says beyond absence. */
+/** Returns the devices of the host, by index. Empty without a driver; throws every error of the kernel but absence. */
 export function findDevices(sysRoot: string): readonly DeviceDirectory[] {
   for (const root of ROOTS) {
     const devices: DeviceDirectory[] = [];
@@ -39,24 +40,28 @@ export function findDevices(sysRoot: string): readonly DeviceDirectory[] {
   return [];
 }
 
-/** Every regular file below a device's directory; links are not followed, unreadable directories are left out. */
-export function findFiles(device: DeviceDirectory): readonly FoundFile[] {
-  const files: FoundFile[] = [];
+/** Returns every entry below a device's directory; links are not followed, unreadable directories are left out. */
+export function findEntries(device: DeviceDirectory): readonly FoundEntry[] {
+  const found: FoundEntry[] = [];
   const pending: { readonly path: string; readonly directories: readonly string[] }[] = [{ path: device.path, directories: [] }];
-  for (let next = pending.pop(); next !== undefined && files.length < MAX_FILES_PER_DEVICE; next = pending.pop()) {
+  let files = 0;
+  for (let next = pending.pop(); next !== undefined && files < MAX_FILES_PER_DEVICE; next = pending.pop()) {
     const { path, directories } = next;
-    const entries = entriesOf(path);
-    for (const entry of entries) if (entry.isFile()) files.push({ path: joined(path, entry.name), directories, name: entry.name });
-    if (directories.length === MAX_DEPTH) continue;
-    // The last one in is the next one out.
-    for (const { name } of entries.filter((entry) => entry.isDirectory()).toReversed()) {
-      pending.push({ path: joined(path, name), directories: [...directories, name] });
+    const folders: typeof pending = [];
+    for (const entry of entriesOf(path)) {
+      const { name } = entry;
+      const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'folder' : 'other';
+      found.push({ path: joined(path, name), directories, name, kind });
+      if (kind === 'file') files += 1;
+      else if (kind === 'folder') folders.push({ path: joined(path, name), directories: [...directories, name] });
     }
+    // The last one in is the next one out.
+    if (directories.length < MAX_DEPTH) pending.push(...folders.toReversed());
   }
-  return files;
+  return found;
 }
 
-/** Changes when a directory was made anew; undefined when there is none to be seen. */
+/** Returns the inode of a directory, which changes when the directory was made anew; undefined when there is none. */
 export function inodeOf(path: string): number | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false })?.ino;
@@ -66,12 +71,12 @@ export function inodeOf(path: string): number | undefined {
   }
 }
 
-/** One flat string: thousands of paths are kept, and a concatenation would keep all its parts as well. */
+/** Makes one flat string: thousands of paths are kept, and a concatenation would keep both of its halves as well. */
 function joined(path: string, name: string): string {
   return [path, name].join('/');
 }
 
-/** In order of name, so that the same tree always gives the same inventory. */
+/** Returns entries in order of name, so that the same tree always gives the same inventory. */
 function entriesOf(path: string): readonly Dirent[] {
   try {
     return readdirSync(path, { withFileTypes: true }).toSorted((a, b) => (a.name < b.name ? -1 : 1));

@@ -315,6 +315,17 @@ describe('neuron_hardware_info', () => {
     });
   });
 
+  it.each([
+    ['by the source', { neuron_device_indexes: [0, 3] }, undefined, ['0', '3']],
+    ['by the latest device counters', {}, [1, 2], ['1', '2']],
+    ['by the source rather than by older device counters', { neuron_device_indexes: [0, 3] }, [0, 1], ['0', '3']],
+    ['by nothing that has as many, so the first ones are taken', { neuron_device_indexes: [0, 2, 3] }, [5], ['0', '1']],
+  ] as const)('has a memory limit for the devices that are named %s', (_title, indexes, deviceIndexes, expected) => {
+    const facts = deviceIndexes === undefined ? {} : { deviceIndexes };
+    const received = new GroupTest('neuron_hardware_info').receive({ data: { ...data, ...indexes } }, { facts });
+    expect(Object.keys(valuesOf(received, hardware.deviceMemory))).toEqual(expected);
+  });
+
   it('takes releases that state the two counts only', () => {
     const received = new GroupTest('neuron_hardware_info').receive({ data: { neuron_device_count: 1, neuroncore_per_device_count: 4 } });
     expect(received.points.map(({ metric, value }) => [metric, value])).toEqual([

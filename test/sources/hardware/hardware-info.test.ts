@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { deviceModel, neuronHardwareInfo } from '../../../sources/hardware/hardware-info.ts';
-import { DEVICE_MODELS } from '../../../sources/hardware/table.ts';
+import { DEVICE_MODELS, deviceModel, neuronHardwareInfo } from '../../../sources/hardware/hardware-info.ts';
 
 describe('neuron_hardware_info', () => {
   // Values that neuron-monitor printed on trn1.2xlarge and inf2.xlarge, and that its user guide shows for trn2.48xlarge.

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
-import { BusyShare, BusyTimeCalibration, busyMilliseconds } from '../../../sources/nds/busy-time.ts';
-import type { CoreWork } from '../../../sources/nds/busy-time.ts';
+import { BusyShare, UnitFromLatency, busyMilliseconds } from '../../../sources/busy-time.ts';
+import type { CoreWork } from '../../../sources/busy-time.ts';
 
 const SECOND = { maxSinceLastMoveMs: 1_000, completed: 0 } satisfies Partial<CoreWork>;
 
-function verdictAfter(...work: readonly (Partial<CoreWork> & { readonly busy: number })[]) {
-  const calibration = new BusyTimeCalibration();
+function unitAfter(...work: readonly (Partial<CoreWork> & { readonly busy: number })[]) {
+  const calibration = new UnitFromLatency();
   for (const one of work) calibration.observe({ ...SECOND, ...one });
-  return calibration.verdict;
+  return calibration.unit;
 }
 
 describe('unit of busy time', () => {
@@ -36,15 +36,15 @@ describe('unit of busy time', () => {
       undefined,
     ],
   ] as const)('%s', (_name, work, expected) => {
-    expect(verdictAfter(...work)).toBe(expected);
+    expect(unitAfter(...work)).toBe(expected);
   });
 
-  test('a verdict that turns out impossible is taken back', () => {
-    const calibration = new BusyTimeCalibration();
+  test('a unit that turns out impossible is taken back', () => {
+    const calibration = new UnitFromLatency();
     calibration.observe({ busy: 400_000, completed: 40, latencySeconds: 0.01, maxSinceLastMoveMs: 1_000 });
-    expect(calibration.verdict).toBe('us');
+    expect(calibration.unit).toBe('us');
     calibration.observe({ busy: 400_000_000_000, completed: 40, latencySeconds: 0.01, maxSinceLastMoveMs: 1_000 });
-    expect(calibration.verdict).toBe('ps');
+    expect(calibration.unit).toBe('ps');
   });
 
   test('any workload in any unit leads to that unit or to none, never to another', () => {
@@ -56,13 +56,13 @@ describe('unit of busy time', () => {
     fc.assert(
       fc.property(fc.constantFrom('us', 'ns', 'ps'), fc.array(execution, { minLength: 1, maxLength: 20 }), (unit, periods) => {
         const perMicrosecond = { us: 1, ns: 1e3, ps: 1e6 }[unit];
-        const calibration = new BusyTimeCalibration();
+        const calibration = new UnitFromLatency();
         for (const { seconds, count, jitter } of periods) {
           const completed = Math.min(count, Math.floor(1 / seconds));
           if (completed === 0) continue;
           const busy = Math.round(completed * seconds * 1e6 * perMicrosecond);
           calibration.observe({ busy, completed, maxSinceLastMoveMs: 1_000, latencySeconds: seconds * jitter });
-          expect([undefined, unit]).toContain(calibration.verdict);
+          expect([undefined, unit]).toContain(calibration.unit);
         }
       }),
       { numRuns: 1_000 },

@@ -1,13 +1,12 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { CoreActivity, TimeUnitTest } from '../../../sources/sysfs/busy-time.ts';
-import { parseDecimalLine } from '../../../sources/sysfs/decimal.ts';
-import { Driver } from '../../../sources/sysfs/driver.ts';
-import { DIP_MS, ErrorCounter } from '../../../sources/sysfs/error-counter.ts';
-import { parseConnected, parseFacts } from '../../../sources/sysfs/facts.ts';
-import { HEARTBEAT_STALLED_MS, HealthJudge } from '../../../sources/sysfs/health.ts';
-import { PowerSchedule, parsePower } from '../../../sources/sysfs/power.ts';
-import { roleOf } from '../../../sources/sysfs/roles.ts';
+import { UnitFromTime } from '../../../sources/busy-time.ts';
+import { CoreActivity } from '../../../sources/sysfs/core-reader.ts';
+import { DIP_MS, ErrorCounter, HEARTBEAT_STALLED_MS, HealthState, PowerSchedule, parsePower } from '../../../sources/sysfs/device-state.ts';
+import { Driver, parseConnected, parseFacts } from '../../../sources/sysfs/facts.ts';
+import { FILES, rowOf } from '../../../sources/sysfs/files.ts';
+import { parseDecimalLine } from '../../../sources/sysfs/node-file.ts';
 import { SysfsTest } from './support.ts';
 
 function decimal(text: string): number | bigint | undefined {
@@ -78,6 +77,9 @@ describe('power', () => {
     ['POWER_STATUS_VALID,-1,0.86,25.00,18.86', 'malformed'],
     ['POWER_STATUS_VALID,1767225600,nan,25.00,18.86', 'malformed'],
     ['POWER_STATUS_VALID,1767225600,30.00,25.00,18.86', 'malformed'],
+    ['POWER_STATUS_VALID,1767225600,0.86,250.00,18.86', 'malformed'],
+    ['POWER_STATUS_VALID,1767225600,0.86,25.00,25.01', 'malformed'],
+    ['POWER_STATUS_VALID,1767225600,0.86,25.00,0.85', 'malformed'],
     ['', 'malformed'],
   ])('%j is %s', (text, kind) => expect(parsePower(text).kind).toBe(kind));
 
@@ -124,7 +126,7 @@ describe('an error counter', () => {
 
 describe('health', () => {
   it('is what the firmware says', () => {
-    const judge = new HealthJudge();
+    const judge = new HealthState();
     expect(judge.next('', '1', 0)).toEqual({ state: 'healthy', unhealthy_components: [] });
     expect(judge.next('hbm,link_efa', '2', 1)).toEqual({
       state: 'unhealthy',
@@ -135,11 +137,11 @@ describe('health', () => {
   });
 
   it.each([undefined, 'HBM!', ',', `${'a,'.repeat(64)}a`])('cannot be told from %j', (text) => {
-    expect(new HealthJudge().next(text, '1', 0)).toMatchObject({ state: 'unknown', reason: 'unreadable' });
+    expect(new HealthState().next(text, '1', 0)).toMatchObject({ state: 'unknown', reason: 'unreadable' });
   });
 
   it('cannot be told when the heartbeat stands still, and can again when it goes on', () => {
-    const judge = new HealthJudge();
+    const judge = new HealthState();
     judge.next('', '9', 0);
     expect(judge.next('', '9', HEARTBEAT_STALLED_MS - 1).state).toBe('healthy');
     expect(judge.next('', '9', HEARTBEAT_STALLED_MS)).toMatchObject({ state: 'unknown', reason: 'heartbeat_stalled' });
@@ -147,7 +149,7 @@ describe('health', () => {
   });
 
   it('needs no heartbeat where there is none', () => {
-    const judge = new HealthJudge();
+    const judge = new HealthState();
     expect(judge.next('', undefined, HEARTBEAT_STALLED_MS * 2).state).toBe('healthy');
   });
 });
@@ -184,48 +186,56 @@ describe('facts', () => {
 
 describe('the meaning of a file', () => {
   it.each([
-    ['neuron_core3/stats/memory_usage/device_mem/tensors/total', { role: 'device_memory', core: 3, leaf: 'total', kind: 'tensors' }],
-    ['neuron_core3/stats/memory_usage/device_mem/peak', { role: 'device_memory', core: 3, leaf: 'peak', kind: undefined }],
-    ['cores/neuron_core3/x/device_mem/tensors/total', { role: 'device_memory', core: 3, leaf: 'total', kind: 'tensors' }],
-    ['stats/memory_usage/host_mem/tensors/total', { role: 'host_memory', leaf: 'total', kind: 'tensors' }],
+    ['neuron_core3/stats/memory_usage/device_mem/tensors/total', { where: 'core memory', core: 3, leaf: 'total', kind: 'tensors' }],
+    ['neuron_core3/stats/memory_usage/device_mem/peak', { where: 'core memory', core: 3, leaf: 'peak', kind: undefined }],
+    ['cores/neuron_core3/x/device_mem/tensors/total', { where: 'core memory', core: 3, leaf: 'total', kind: 'tensors' }],
+    ['stats/memory_usage/host_mem/tensors/total', { where: 'host memory', leaf: 'total', kind: 'tensors' }],
     ['neuron_core3/stats/memory_usage/host_mem/total', undefined],
     ['neuron_core3/stats/memory_usage/device_mem/tensors/present', undefined],
-    ['neuron_core0/stats/status/success/total', { role: 'status', core: 0, name: 'success' }],
-    ['neuron_core0/stats/status/brand_new_error/total', { role: 'status', core: 0, name: 'brand_new_error' }],
-    ['neuron_core0/stats/status/infer_failed_to_queue/total', { role: 'status', core: 0, name: 'execute_failed_to_queue' }],
-    ['neuron_core0/counters/success', { role: 'status', core: 0, name: 'success' }],
+    ['neuron_core0/stats/status/success/total', { where: 'core status', core: 0, counter: 'success' }],
+    ['neuron_core0/stats/status/brand_new_error/total', { where: 'core status', core: 0, counter: 'brand_new_error' }],
+    ['neuron_core0/stats/status/infer_failed_to_queue/total', { where: 'core status', core: 0, counter: 'execute_failed_to_queue' }],
+    ['neuron_core0/counters/success', { where: 'core status', core: 0, counter: 'success' }],
     ['neuron_core0/counters/success/present', undefined],
-    ['neuron_core12/anywhere/flop_count/total', { role: 'other', core: 12, name: 'flop_count' }],
-    ['neuron_core0/info/architecture/arch_type', { role: 'core_architecture', core: 0 }],
-    ['info/architecture/arch_type', { role: 'fact', name: 'arch_type' }],
-    ['stats/hardware/mem_ecc_corrected', { role: 'ecc', name: 'mem_ecc_corrected' }],
+    ['neuron_core12/anywhere/flop_count/total', { where: 'core', core: 12, file: 'flop_count' }],
+    ['neuron_core0/info/architecture/arch_type', { where: 'core', core: 0, file: 'arch_type' }],
+    ['info/architecture/arch_type', { where: 'fact', file: 'arch_type' }],
+    ['stats/hardware/mem_ecc_corrected', { where: 'ecc', file: 'mem_ecc_corrected' }],
     ['stats/hardware/health_status/mem_ecc_corrected', undefined],
-    ['stats/hardware/health_status/unhealthy_components', { role: 'health', name: 'unhealthy_components' }],
-    ['stats/power/utilization', { role: 'power' }],
+    ['stats/hardware/health_status/unhealthy_components', { where: 'health', file: 'unhealthy_components' }],
+    ['stats/power/utilization', { where: 'power' }],
     ['stats/power/utilization_raw', undefined],
     ['power/runtime_status', undefined],
     ['neuron_core0/stats/tensor_engine/pe_cntrs', undefined],
     ['info/notify_delay', undefined],
     ['reset', undefined],
     ['uevent', undefined],
-  ])('%s', (path, role) => {
+  ])('%s', (path, row) => {
     const directories = path.split('/');
     const file = directories.pop() ?? '';
-    expect(roleOf(directories, file)).toEqual(role);
+    const found = rowOf(directories, file);
+    if (row === undefined) expect(found).toBeUndefined();
+    else expect(found).toMatchObject(row);
+  });
+
+  it('is in the README, each file with its field', () => {
+    const readme = readFileSync(new URL('../../../sources/sysfs/README.md', import.meta.url), 'utf8');
+    const missing = FILES.filter(({ file }) => !readme.includes(`\`${file}\``)).map(({ file }) => file);
+    expect(missing).toEqual([]);
   });
 });
 
 describe('the unit of busy time', () => {
   it('is picoseconds when there would be more microseconds than time', () => {
-    const unit = new TimeUnitTest();
+    const unit = new UnitFromTime();
     unit.observe(400e9, 10, 1_000);
-    expect(unit.verdict).toBe('ps');
+    expect(unit.unit).toBe('ps');
   });
 
   it('is microseconds when a core was busy for a part of the time and something completed', () => {
-    const unit = new TimeUnitTest();
+    const unit = new UnitFromTime();
     unit.observe(400e3, 10, 1_000);
-    expect(unit.verdict).toBe('us');
+    expect(unit.unit).toBe('us');
   });
 
   it.each([
@@ -234,16 +244,16 @@ describe('the unit of busy time', () => {
     ['it might be a long execution in microseconds, or nanoseconds', 10e6, 1],
     ['less than a unit for each completion', 3, 10],
   ])('is open when %s', (_title, delta, completions) => {
-    const unit = new TimeUnitTest();
+    const unit = new UnitFromTime();
     unit.observe(delta, completions, 1_000);
-    expect(unit.verdict).toBeUndefined();
+    expect(unit.unit).toBeUndefined();
   });
 
   it('is taken back when time itself speaks against it', () => {
-    const unit = new TimeUnitTest();
+    const unit = new UnitFromTime();
     unit.observe(900e3, 1, 1_000);
     unit.observe(900e9, 1, 1_000);
-    expect(unit.verdict).toBe('ps');
+    expect(unit.unit).toBe('ps');
   });
 });
 
@@ -251,7 +261,7 @@ describe('rates of a core', () => {
   function core(
     ...totals: readonly (readonly [busyPs: number | bigint, flops: number | bigint, completions: number])[]
   ): readonly unknown[] {
-    const activity = new CoreActivity(new TimeUnitTest());
+    const activity = new CoreActivity(new UnitFromTime());
     return totals.map(([busyTime, flops, completions], second) => activity.next({ busyTime, flops, completions }, second * 1_000));
   }
 
@@ -275,7 +285,7 @@ describe('rates of a core', () => {
   });
 
   it('are left out where totals are missing or time stands still', () => {
-    const activity = new CoreActivity(new TimeUnitTest());
+    const activity = new CoreActivity(new UnitFromTime());
     const none = { busyTime: undefined, flops: undefined, completions: undefined };
     expect([activity.next(none, 0), activity.next(none, 1_000), activity.next({ busyTime: 1, flops: 1, completions: 1 }, 1_000)]).toEqual([
       {},

@@ -1,7 +1,12 @@
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { NodeReader, nodeFile } from '../../../sources/sysfs/node-file.ts';
+import { createSysfsSource } from '../../../sources/sysfs/source.ts';
+import { silentLogger } from '../../../src/log.ts';
+import type { ReadingBatch } from '../../../src/source.ts';
+import { scratchDirectory } from '../../support/scratch.ts';
 import { unpackArchive } from '../../support/sysfs-archive.ts';
 import { SysfsTest, coreOf, dataOf, deviceOf, deviceRoot, failuresOf, periodOf } from './support.ts';
 
@@ -97,6 +102,7 @@ describe('a host', () => {
           neuroncore_version: 'v3',
           neuron_device_memory_size: 103_079_215_104,
           neuron_device_count: 2,
+          neuron_device_indexes: [0, 12],
           neuroncore_per_device_count: 8,
           logical_neuroncore_config: 1,
         },
@@ -310,7 +316,8 @@ describe('a broken value', () => {
     await using sysfs = new SysfsTest();
     mkdirSync(join(sysfs.root, deviceRoot(0), 'stats/hardware/mem_ecc_uncorrected'), { recursive: true });
     const batch = await sysfs.read();
-    expect([deviceOf(batch).ecc, batch.failures]).toEqual([{}, []]);
+    expect(deviceOf(batch).ecc).toEqual({});
+    expect(failuresOf(batch)).toEqual(['source_malformed: neuron0: stats/hardware/mem_ecc_uncorrected is no regular file and is not read']);
   });
 });
 
@@ -415,3 +422,130 @@ function stamps(root: string): readonly string[] {
     return entry.isFile() ? [`${path} ${stat.mtimeMs} ${stat.ctimeMs} ${readFileSync(path, 'latin1')}`] : [];
   });
 }
+
+describe('a device that leaves the bus', () => {
+  const DEVICE = { 'neuron_core0/stats/memory_usage/device_mem/tensors/total': '5\n', 'stats/hardware/mem_ecc_uncorrected': '7\n' };
+
+  function remove(sysfs: SysfsTest, index: number): void {
+    rmSync(join(sysfs.root, deviceRoot(index)), { recursive: true });
+  }
+
+  it('is named by one line, and by one line when it is back', async () => {
+    await using sysfs = new SysfsTest();
+    for (const index of [0, 1, 2]) sysfs.writeDevice(index, DEVICE);
+    await sysfs.read();
+    remove(sysfs, 1);
+    await sysfs.readLater();
+    await sysfs.readLater();
+    expect(sysfs.logged).toEqual(['devices are gone {"devices":[1]}']);
+    sysfs.writeDevice(1, DEVICE);
+    await sysfs.readLater();
+    await sysfs.readLater();
+    expect(sysfs.logged.slice(1)).toEqual(['devices are back {"devices":[1]}']);
+  });
+
+  it('is one failure, which is counted and not logged again', async () => {
+    await using sysfs = new SysfsTest();
+    for (const index of [0, 1]) sysfs.writeDevice(index, DEVICE);
+    await sysfs.read();
+    remove(sysfs, 0);
+    const { failures } = await sysfs.readLater();
+    expect(failures).toMatchObject([{ isLogged: true, error: { code: 'source_absent', message: 'devices are gone' } }]);
+    const next = await sysfs.readLater();
+    expect(next.failures).toEqual([]);
+  });
+
+  it('is named when it was the only one, and every later time', async () => {
+    await using sysfs = new SysfsTest();
+    for (let round = 0; round < 3; round += 1) {
+      sysfs.writeDevice(0, DEVICE);
+      expect(sysfs.source.groups().size).toBe(3);
+      await sysfs.readLater();
+      remove(sysfs, 0);
+      expect(sysfs.source.groups().size).toBe(3);
+      await sysfs.readLater();
+      expect(sysfs.source.groups().size).toBe(0);
+    }
+    expect(sysfs.logged.filter((line) => line.startsWith('devices are gone'))).toHaveLength(3);
+    expect(sysfs.logged.filter((line) => line.startsWith('devices are back'))).toHaveLength(2);
+  });
+
+  it('keeps what was counted: a zero of the reset that follows is a dip and no new beginning', async () => {
+    await using sysfs = new SysfsTest();
+    sysfs.writeDevice(0, DEVICE);
+    await sysfs.read();
+    remove(sysfs, 0);
+    await sysfs.readLater();
+    sysfs.writeDevice(0, { ...DEVICE, 'stats/hardware/mem_ecc_uncorrected': '0\n' });
+    expect(eccOf(await sysfs.readLater())).toEqual({});
+    sysfs.writeDevice(0, DEVICE);
+    expect(eccOf(await sysfs.readLater())).toEqual({ mem_ecc_uncorrected: 7 });
+  });
+
+  it('is missing among the indexes of the hardware facts', async () => {
+    await using sysfs = new SysfsTest();
+    for (const index of [0, 1, 2, 3]) sysfs.writeDevice(index, DEVICE);
+    remove(sysfs, 2);
+    const { readings } = await sysfs.read('neuron_hardware_info');
+    expect(readings).toMatchObject([{ data: { neuron_device_count: 3, neuron_device_indexes: [0, 1, 3] } }]);
+  });
+
+  function eccOf(batch: ReadingBatch): unknown {
+    const reading = batch.readings.find(({ group }) => group === 'neuron_hw_counters');
+    return reading?.group === 'neuron_hw_counters' ? reading.data.neuron_devices?.[0]?.ecc : undefined;
+  }
+});
+
+describe('an entry that is no regular file', () => {
+  const TOTAL = 'neuron_core0/stats/memory_usage/device_mem/tensors/total';
+
+  it.each([
+    ['a link in place of a file', TOTAL, (path: string) => symlinkSync('/dev/zero', path)],
+    ['a pipe in place of a file', TOTAL, (path: string) => execFileSync('mkfifo', [path])],
+    ['a folder in place of a file', 'stats/hardware/mem_ecc_corrected', (path: string) => mkdirSync(path)],
+    ['a link in place of a folder', 'neuron_core1', (path: string) => symlinkSync('neuron_core0', path)],
+  ])('is not read, and counted: %s', async (_title, name, make) => {
+    await using sysfs = new SysfsTest();
+    sysfs.writeDevice(0, {
+      'neuron_core0/stats/memory_usage/device_mem/constants/total': '3\n',
+      'stats/hardware/sram_ecc_corrected': '1\n',
+    });
+    const path = join(sysfs.root, deviceRoot(0), name);
+    mkdirSync(dirname(path), { recursive: true });
+    make(path);
+    const batch = await sysfs.read();
+    expect(coreOf(batch).memory).toEqual({ constants: 3 });
+    expect(failuresOf(batch)).toEqual([`source_malformed: neuron0: ${name} is no regular file and is not read`]);
+  });
+
+  it('is left alone where the kernel has links of its own', async () => {
+    await using sysfs = new SysfsTest();
+    sysfs.writeDevice(0, { [TOTAL]: '3\n' });
+    symlinkSync('../../../class', join(sysfs.root, deviceRoot(0), 'subsystem'));
+    const batch = await sysfs.read();
+    expect(batch.failures).toEqual([]);
+  });
+});
+
+describe('a size that no device has', () => {
+  it.each(['1125899906842625', '9007199254740991', '18446744073709551615', '-1'])('is dropped and counted: %s', async (bytes) => {
+    await using sysfs = new SysfsTest();
+    sysfs.writeDevice(0, {
+      'neuron_core0/stats/memory_usage/device_mem/tensors/total': `${bytes}\n`,
+      'neuron_core0/stats/memory_usage/device_mem/constants/total': '3\n',
+    });
+    const batch = await sysfs.read();
+    expect(coreOf(batch).memory).toEqual({ constants: 3 });
+    expect(failuresOf(batch)).toHaveLength(1);
+  });
+});
+
+it('a /sys that masks the class of the devices of /dev is hidden, which is counted', async () => {
+  await using sysfs = new SysfsTest();
+  using scratch = scratchDirectory();
+  writeFileSync(join(scratch.path, 'neuron0'), '');
+  await using source = createSysfsSource({ host: { ...sysfs.host, devRoot: scratch.path }, logger: silentLogger });
+  expect(source.groups().size).toBe(3);
+  const { failures } = await source.read(new Set(['neuron_hw_counters'] as const), new AbortController().signal);
+  expect(failures[0]?.error.message).toMatch(/class\/neuron_device is missing, but \/dev has Neuron devices/);
+});

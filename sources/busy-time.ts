@@ -1,14 +1,14 @@
-/** Units `TIME_IN_USE` may have, as parts of a microsecond. */
+/** Units of busy time, as how many there are in a microsecond. */
 const PER_MICROSECOND = { us: 1, ns: 1_000, ps: 1_000_000 } as const;
 
 /**
- * The unit of `TIME_IN_USE`: the sysfs guide and driver 2.21's notes say microseconds, driver 2.26 divides as if it were picoseconds.
+ * The unit of busy time, `TIME_IN_USE` of a datastore and `nc_time_in_use` of sysfs: the sysfs guide and driver 2.21's notes say microseconds, driver 2.26 divides as if it were picoseconds.
  */
 export type BusyTimeUnit = keyof typeof PER_MICROSECOND;
 
 const UNITS = ['us', 'ns', 'ps'] as const satisfies readonly BusyTimeUnit[];
 
-/** What one core did between two readings. */
+/** `CoreWork` is the work of one core between two readings. */
 export interface CoreWork {
   /** Change of `TIME_IN_USE`, in its unit. */
   readonly busy: number;
@@ -32,17 +32,17 @@ const MAX_ESTIMATE_FACTOR = 30;
 const MIN_ESTIMATED_EXECUTIONS = 3;
 
 /**
- * Finds the unit of `TIME_IN_USE` from what cores do. A unit is ruled out when a core would have been busy for longer than there was
+ * `UnitFromLatency` finds the unit of `TIME_IN_USE` of a datastore. A unit is ruled out when a core would have been busy for longer than there was
  * time, or executions would have been impossibly short; it is chosen when the busy time fits executions × latency.
- * No verdict, no utilization.
+ * Without a unit there is no utilization.
  */
-export class BusyTimeCalibration {
+export class UnitFromLatency {
   readonly #possible = new Set<BusyTimeUnit>(UNITS);
-  #verdict: BusyTimeUnit | undefined;
+  #unit: BusyTimeUnit | undefined;
   #executions = 0;
 
-  get verdict(): BusyTimeUnit | undefined {
-    return this.#verdict;
+  get unit(): BusyTimeUnit | undefined {
+    return this.#unit;
   }
 
   observe(work: CoreWork): void {
@@ -56,18 +56,18 @@ export class BusyTimeCalibration {
     if (!fitting.some((unit) => this.#possible.has(unit))) this.#beginAnew();
     this.#executions += work.completed;
     for (const unit of UNITS) if (!fitting.includes(unit)) this.#possible.delete(unit);
-    if (this.#verdict !== undefined && !this.#possible.has(this.#verdict)) this.#verdict = undefined;
-    if (this.#possible.size === 1) [this.#verdict] = this.#possible;
-    else this.#verdict ??= this.#estimate(busy, work) ?? this.#documented();
+    if (this.#unit !== undefined && !this.#possible.has(this.#unit)) this.#unit = undefined;
+    if (this.#possible.size === 1) [this.#unit] = this.#possible;
+    else this.#unit ??= this.#estimate(busy, work) ?? this.#documented();
   }
 
-  /** Only one unit is left, and this is what it would look like: the case of nearly every core at nearly every reading. */
+  /** Returns true when only one unit is left and the work fits it, as nearly all work does. */
   #agrees(work: CoreWork): boolean {
-    if (this.#verdict === undefined || this.#possible.size > 1) return false;
-    return !isImpossible(work.busy / PER_MICROSECOND[this.#verdict], work);
+    if (this.#unit === undefined || this.#possible.size > 1) return false;
+    return !isImpossible(work.busy / PER_MICROSECOND[this.#unit], work);
   }
 
-  /** What was seen contradicts itself: it did not all mean the same. */
+  /** Forgets everything: two observations that contradict each other had different units. */
   #beginAnew(): void {
     for (const unit of UNITS) this.#possible.add(unit);
     this.#executions = 0;
@@ -96,15 +96,49 @@ export function busyMilliseconds(busy: number, unit: BusyTimeUnit): number {
   return busy / PER_MICROSECOND[unit] / 1_000;
 }
 
-/** Busy time waiting for its interval is forgotten beyond this. */
+/** More busy time than this share of the interval, in microseconds, cannot be microseconds: a core has no more time than there is. */
+const NOT_MICROSECONDS = 1.05;
+/** Beyond this share it cannot be nanoseconds either. */
+const NOT_NANOSECONDS = 1_050;
+
+/**
+ * `UnitFromTime` finds the unit of `nc_time_in_use` of sysfs: one for all cores of a host, valid until the driver is loaded again. sysfs
+ * has no latencies, so only the time that passed and the number of completed executions decide, and nanoseconds, which no driver
+ * documents, are never chosen.
+ */
+export class UnitFromTime {
+  #unit: BusyTimeUnit | undefined;
+
+  get unit(): BusyTimeUnit | undefined {
+    return this.#unit;
+  }
+
+  /** `delta` units of busy time and `completions` executions in `elapsedMs`. */
+  observe(delta: number, completions: number, elapsedMs: number): void {
+    if (delta <= 0 || elapsedMs <= 0) return;
+    const asMicroseconds = delta / (elapsedMs * 1e3);
+    if (asMicroseconds > NOT_NANOSECONDS) this.#unit = 'ps';
+    // No execution ends within a microsecond, so as picoseconds this would be too little for what completed.
+    else if (this.#unit === undefined && asMicroseconds <= NOT_MICROSECONDS && completions > 0 && delta >= completions) {
+      this.#unit = 'us';
+    }
+  }
+}
+
+/** Busy time that waits for its interval is dropped beyond this: nothing runs that long without completing. */
 const MAX_WAITING_MS = 60_000;
 
 /**
- * Spreads busy time over the intervals it was spent in. A long execution brings more than the interval has: what does not fit is
+ * `BusyShare` spreads the busy time of one core over the intervals it was spent in. A long execution brings more than the interval has: what does not fit is
  * carried into the next ones, so no share passes 100 % and the average is right.
  */
 export class BusyShare {
   #waitingMs = 0;
+
+  /** Drops what waits, after a counter that began anew. */
+  reset(): void {
+    this.#waitingMs = 0;
+  }
 
   /** Percent of the interval. */
   next(busyMs: number, intervalMs: number): number {
