@@ -1,7 +1,7 @@
 import type { GroupReading } from '../src/readings.ts';
 
 /**
- * True when nothing but zeros stands next to an error: neuron-monitor fills a group it could not read with zeros
+ * Returns true when an error comes with nothing but zeros: neuron-monitor fills a group it could not read with zeros
  * (seen for `/proc/<pid>/stat` inside containers). Such zeros are not measurements.
  */
 export function isZeroFilled(reading: Pick<GroupReading, 'error' | 'runtime'>, values: Iterable<number | undefined>): boolean {

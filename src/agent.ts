@@ -47,9 +47,9 @@ export interface AgentOptions {
 
 /** A live stream is not read on before every exporter has taken the last record, but no longer than this. */
 const EXPORTERS_TAKE_MS = 1_000;
-/** What is pending is sent within this time after a stop was asked for, so that the process ends within five seconds. */
+/** Exporters send what is pending within this time after a stop was asked for, so that the process ends within five seconds. */
 export const FLUSH_DEADLINE_MS = 4_500;
-/** A part that does not stop in this time is left behind. */
+/** The agent does not wait longer than this for one component to stop. */
 const STOP_DEADLINE_MS = 5_000;
 
 /** One life: sources → collection → readers → exporters. Exporters start first and are disposed last. */
@@ -112,7 +112,7 @@ export class Agent {
     return this.#options.store.sequence;
   }
 
-  /** What is live now, for scrapes and one-shot output. */
+  /** Returns everything that is live now, for scrapes and one-shot output. */
   async snapshot(options: { readonly selfMetrics: boolean }): Promise<readonly ResourceMetrics[]> {
     this.#options.collection.expire();
     return this.#pullReader.snapshot(options);
@@ -157,9 +157,9 @@ export class Agent {
     for (const step of steps) {
       try {
         const ended = await withDeadline(this.#options.clock, step(), STOP_DEADLINE_MS);
-        if (!ended) logger.warn({}, 'a part did not stop in time');
+        if (!ended) logger.warn({}, 'a component did not stop in time');
       } catch (thrown) {
-        logger.warn({ err: AgentError.from(thrown, 'internal', 'agent') }, 'a part did not stop cleanly');
+        logger.warn({ err: AgentError.from(thrown, 'internal', 'agent') }, 'a component did not stop cleanly');
       }
     }
   }

@@ -24,7 +24,7 @@ export interface CollectionOptions {
   readonly telemetry: SelfTelemetry;
   /** Resource attributes of a Neuron process. */
   readonly runtimeResource: (runtime: RuntimeRef) => Readonly<Record<string, string | number>>;
-  /** Adds what the host knows about a process (start time, executable, container); the runtime itself when nothing is known. */
+  /** Returns the process with what `/proc` has about it (start time, executable, container), or as it is when that has nothing. */
   readonly identify: (runtime: RuntimeRef) => RuntimeRef;
   /** Returns what tells this host from all others, with the facts of the first cycle. */
   readonly hostIdentity: (facts: HostFacts) => string | undefined;
@@ -32,14 +32,14 @@ export interface CollectionOptions {
   readonly eccCounts: ReceiverContext['eccCounts'];
 }
 
-/** What the source of a batch may decide. */
+/** The rights of the source of a batch. */
 export interface Authority {
   serves(group: MetricGroup): boolean;
   /** Its list of processes is complete: others have ended. */
   readonly namesRuntimes: boolean;
 }
 
-/** Sum of one batch for one group, all processes together. */
+/** The points of one batch for one group, all processes together. */
 interface GroupTotal {
   points: number;
   periodSeconds?: number;

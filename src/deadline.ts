@@ -10,7 +10,7 @@ export function rejectOnAbort(signal: AbortSignal, component: string): Promise<n
   });
 }
 
-/** Waits for `work`, but no longer than `deadlineMs`; says whether it ended. A rejection of `work` passes through. */
+/** Waits for `work`, but no longer than `deadlineMs`; returns true when it ended. A rejection of `work` passes through. */
 export async function withDeadline(clock: Clock, work: Promise<void>, deadlineMs: number): Promise<boolean> {
   const late = Promise.withResolvers<boolean>();
   using _timer = clock.setTimer(() => late.resolve(false), deadlineMs);

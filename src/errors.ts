@@ -1,4 +1,4 @@
-/** Every failure the agent knows, as one closed set: logs, self-metrics and exit codes use these words and no others. */
+/** Every kind of failure, as one closed set: logs, self-metrics and exit codes use these words and no others. */
 export const ERROR_CODES = [
   'config_invalid',
   'source_absent',
@@ -17,7 +17,7 @@ export type ErrorCode = (typeof ERROR_CODES)[number];
 /** Numbers and texts of one failure, so that its message can be constant. */
 export type ErrorDetails = Readonly<Record<string, string | number | readonly number[]>>;
 
-/** A failure with its place: `code` is countable, `component` is a folder name, the message is for people. */
+/** A failure: `code` can be counted, `component` is the name of a folder, the message is for people. */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
   readonly code: ErrorCode;

@@ -24,7 +24,7 @@ export interface PushExporter {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Serves whoever asks; reads the latest complete collection through the function it was built with. */
+/** Serves each client that asks; reads the latest complete collection through the function it was built with. */
 export interface PullExporter {
   readonly kind: 'pull';
   readonly id: string;

@@ -15,7 +15,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ETIMEDOUT: 'source_timeout',
 };
 
-/** What kind of failure a failed file operation is; anything the kernel says beyond absence and denial makes the file malformed. */
+/** Returns the code of a failed file operation. An error of the kernel that is neither absence nor denial makes the file malformed. */
 export function fileErrorCode(thrown: unknown): ErrorCode {
   const errno = errnoName(thrown);
   return errno === undefined ? 'internal' : (CODES[errno] ?? 'source_malformed');

@@ -13,7 +13,7 @@ import type { SourceFailure } from './source.ts';
 import { HistogramPoint, MetricSeries, NumberPoint, hrTimeFromMs, msFromHrTime } from './series.ts';
 import type { AttributeValues, SampleTime, Series } from './series.ts';
 
-/** What all groups of one store share: how many series there are, how many there may be, and the number of the last cycle. */
+/** `StoreCounts` is shared by all groups of one store: how many series there are, how many there may be, the number of the last cycle. */
 export class StoreCounts {
   size = 0;
   sequence = 0;
@@ -36,12 +36,12 @@ type ResourceContribution = Readonly<Record<string, string | number | undefined>
 /** The series of one metric group of one entity. It is its own cycle: `begin`, record, `end`, one cycle at a time. */
 export class GroupSeries implements Cycle {
   readonly group: MetricGroup;
-  /** Order of the last cycle among all cycles of the store; readers compare it to know what is new. */
+  /** Order of the last cycle among all cycles of the store; readers compare it to find what is new. */
   sequence = 0;
   /** Monotonic time after which the points are stale. */
   expiresAtMs = 0;
   live = false;
-  /** What the receiver contributes to the resource of the entity, and how often that has changed. */
+  /** Attributes that the receiver contributes to the resource of the entity, and how often they have changed. */
   contribution: ResourceContribution = {};
   contributionVersion = 0;
   readonly #options: GroupSeriesOptions;
@@ -178,7 +178,7 @@ export class GroupSeries implements Cycle {
     return undefined;
   }
 
-  /** Finds or makes the point and makes it part of this cycle; undefined when there is no room for it. A lower total than before is a reset. */
+  /** Finds or makes the point and adds it to this cycle; undefined when there is no room for it. A lower total than before is a reset. */
   #point(metricSeries: MetricSeries, attributes: AttributeValues, total?: number, startTimeMs?: number): Series['point'] | undefined {
     let series = metricSeries.find(attributes);
     if (series === undefined) {

@@ -6,7 +6,7 @@ import { readLine } from './line-file.ts';
 /** Namespace of `service.instance.id` for UUIDs that are made from a name (semantic conventions, attributes of `service`). */
 const NAMESPACE = Buffer.from('4d63009a8d0f11eeaad74c796ed8e320', 'hex');
 
-/** The `service.instance.id` of a name: a UUID of version 5, from which nobody learns the name. */
+/** Returns the `service.instance.id` of a name: a UUID of version 5, which does not reveal the name. */
 export function instanceIdOf(name: string): string {
   const bytes = createHash('sha1').update(NAMESPACE).update(name).digest().subarray(0, 16);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6);
@@ -15,7 +15,7 @@ export function instanceIdOf(name: string): string {
 }
 
 /**
- * Returns what tells this machine from others without a network: the machine-id, else the host name; undefined where there is neither.
+ * Returns a name that only this machine has, without a network: the machine-id, else the host name; undefined where there is neither.
  * The machine-id is confidential (machine-id(5)): it is a name to make an id from, and never an attribute.
  */
 export function machineName(host: Host): string | undefined {

@@ -4,7 +4,7 @@ import { errnoName } from './file-error.ts';
 /** The text of a file of one line, without the space around it; undefined when there is none to be read. */
 export function readLine(path: string): string | undefined {
   try {
-    // Such files are asked for at each reading, and most hosts lack some: an error that is thrown costs more than all else here.
+    // Each reading asks for these files, and most hosts lack some: an error that is thrown costs more than everything else here.
     return existsSync(path) ? readFileSync(path, 'latin1').trim() : undefined;
   } catch (thrown) {
     if (errnoName(thrown) === undefined) throw thrown;

@@ -21,7 +21,7 @@ export interface LoggerOptions {
   /** neuron-monitor's `--verbose` levels: 0 silent, 1 errors, 2 warnings, 3 state changes, 4 every cycle. */
   readonly verbosity: number;
   readonly format: LogFormat;
-  /** Where lines go; the process's stderr unless a test says otherwise. */
+  /** Writes a line; to the process's stderr when absent. */
   readonly write?: (line: string) => void;
 }
 

@@ -14,7 +14,7 @@ export interface LegacyMapping {
   /** Family name, `_total` included. */
   readonly name: string;
   readonly help: string;
-  /** Always 1, all it says is in its labels: an info metric of Prometheus' client libraries. */
+  /** Its value is always 1 and its labels are the information: an info metric of Prometheus' client libraries. */
   readonly isInfo?: true;
   /** Only points with these attribute values belong to the family. */
   readonly where?: Readonly<Record<string, readonly string[]>>;
@@ -51,14 +51,14 @@ export interface MetricRow<A extends AttributeSchema = AttributeSchema> {
   /** Collected without being asked for. */
   readonly enabled: boolean;
   readonly source: {
-    /** Where the number stands in the source's own data; `*` for any key. */
+    /** Path of the number in the source's own data; `*` for any key. */
     readonly path: string;
     /** Factor from the source's unit to `unit`; 1 when absent. */
     readonly scale?: number;
     /** Document that states the source's unit; required next to a scale other than 1. */
     readonly document?: string;
   };
-  /** Present when the values of one series set sum up to something else than a total, or a ratio may pass 1: said in METRICS.md. */
+  /** Present when the values of one series set sum up to something else than a total, or a ratio may pass 1; printed in METRICS.md. */
   readonly note?: string;
   readonly legacy?: readonly LegacyMapping[];
   /** Name in the configuration's list of metrics, for a row that stands in for another row of the same OpenTelemetry name. */
@@ -74,7 +74,7 @@ export interface MetricDefinition<A extends AttributeSchema = AttributeSchema> e
   readonly scale: number;
   readonly attributeNames: readonly string[];
   readonly descriptor: MetricDescriptor;
-  /** Those of the whole group, in the order of its table: the script makes them together, with series or without. */
+  /** Legacy families of the whole group, in the order of its table: the script makes them together, with series or without. */
   readonly groupLegacyFamilies: readonly LegacyFamily[];
 }
 

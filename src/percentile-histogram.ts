@@ -38,7 +38,7 @@ export class PercentileHistogram implements ExponentialHistogram {
    */
   readonly #cumulativeCounts: number[] = Array.from({ length: CLASSIC_BOUNDARIES.length + 1 }, () => 0);
 
-  /** Of the period that is being added. */
+  /** Samples of the period that is being added. */
   readonly #samples = new PercentileSamples();
 
   /** Range of everything positive so far, as buckets of the finest scale: it alone decides the scale. */

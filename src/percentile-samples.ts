@@ -11,7 +11,7 @@ const STRATA = 32;
 const USUAL_PERCENTILES = 7;
 
 /**
- * The samples behind one period's percentiles. What the percentiles say is exact: at each of their values it is known how many
+ * The samples behind one period's percentiles. The percentiles are exact: at each of their values it is known how many
  * samples are no greater. The samples between two of them are spread so that the logarithm of the value is linear in the log-odds of
  * the rank, as in a log-logistic distribution: docs/decisions/latency-histograms.md measures why.
  *
@@ -75,7 +75,7 @@ export class PercentileSamples {
     return undefined;
   }
 
-  /** Sum of the samples: stated ones as they are, those between as they are spread. */
+  /** Returns the sum of the samples: stated ones as they are, the others as they are spread. */
   sum(): number {
     let total = 0;
     for (let low = 0; low < this.#size; low += 1) {
@@ -93,13 +93,13 @@ export class PercentileSamples {
     if (quantiles.size > this.#quantiles.length) this.#grow(quantiles.size);
     let size = 0;
     for (const [quantile, value] of quantiles) {
-      let place = size;
-      for (; place > 0 && at(this.#quantiles, place - 1) > quantile; place -= 1) {
-        this.#quantiles[place] = at(this.#quantiles, place - 1);
-        this.#values[place] = at(this.#values, place - 1);
+      let index = size;
+      for (; index > 0 && at(this.#quantiles, index - 1) > quantile; index -= 1) {
+        this.#quantiles[index] = at(this.#quantiles, index - 1);
+        this.#values[index] = at(this.#values, index - 1);
       }
-      this.#quantiles[place] = quantile;
-      this.#values[place] = value;
+      this.#quantiles[index] = quantile;
+      this.#values[index] = value;
       size += 1;
     }
     this.#size = size;
@@ -188,12 +188,12 @@ export class PercentileSamples {
   }
 }
 
-/** Of an element that is there. */
+/** Returns an element that is there. */
 function at(numbers: Float64Array, index: number): number {
   return numbers[index] ?? Number.NaN;
 }
 
-/** A sample stands in the middle of its share of the distribution, so that the first and the last one have finite odds. */
+/** A sample is in the middle of its share of the distribution, so that the first and the last one have finite odds. */
 function logOddsOf(rank: number, count: number): number {
   return Math.log((rank + 0.5) / (count - rank - 0.5));
 }

@@ -8,10 +8,10 @@ import type { SampleClock } from './sample-clock.ts';
 import { hrTimeFromMs } from './series.ts';
 import type { SeriesSelection, SeriesStore } from './store.ts';
 
-/** What a reader tells the agent about its work. */
+/** Takes the events of a reader, for the telemetry. */
 export interface TickObserver {
   exported(exporter: PushExporter, outcome: ExportOutcome): void;
-  /** A tick was waiting for exports to end already: this one was left out; that one carries the latest values. */
+  /** A tick was left out because another one was waiting for exports to end, and that one carries the latest values. */
   skipped(periodMs: number): void;
 }
 
@@ -54,7 +54,7 @@ class StoreProducer implements MetricProducer {
 
 /**
  * The reader of one period: its tick comes from the scheduler, or from a stream, right after the groups were sampled.
- * The SDK's collect merges the agent's own instruments with the store's producer; a reader knows one resource only,
+ * The SDK's collect merges the agent's own instruments with the store's producer; a reader has one resource only,
  * so the points of Neuron processes follow with resources of their own.
  */
 export class TickReader extends MetricReader {
@@ -78,7 +78,7 @@ export class TickReader extends MetricReader {
 
   /**
    * Collects what is new and hands it to every exporter. Never overlaps itself and never rejects. While exports are under way a tick
-   * waits for them, so that no record of a stream is left out; only one waits at a time, and what comes meanwhile is skipped and told.
+   * waits for them, so that no record of a stream is left out; only one waits at a time, and what comes meanwhile is skipped and counted.
    */
   tick(): Promise<void> {
     const before = this.#busy;
@@ -151,7 +151,7 @@ export interface PullReaderOptions {
   readonly legacy?: boolean;
 }
 
-/** Everything that is live, for scrapes and for one-shot output; with `legacy`, also what feeds legacy families only. */
+/** `PullReader` reads everything that is live, for scrapes and for one-shot output; with `legacy`, also what feeds legacy families only. */
 export class PullReader extends MetricReader {
   readonly #producer: StoreProducer;
   readonly #options: PullReaderOptions;

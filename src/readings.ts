@@ -6,7 +6,7 @@
 
 /** Groups reported once for each Neuron process, in the order of neuron-monitor's output. */
 export const RUNTIME_GROUPS = ['execution_stats', 'memory_used', 'neuron_runtime_vcpu_usage', 'neuroncore_counters'] as const;
-/** Groups reported once for the host. The last one is the agent's own: only the driver's sysfs knows it, neuron-monitor does not. */
+/** Groups reported once for the host. The last one is the agent's own: only the driver's sysfs has it, neuron-monitor does not. */
 export const SYSTEM_GROUPS = ['memory_info', 'neuron_hw_counters', 'vcpu_usage', 'neuron_device_counters'] as const;
 /** Facts about the host; present in every report, without a configurable period. */
 export const FACT_GROUPS = ['instance_info', 'neuron_hardware_info', 'neuron_k8s_info'] as const;
@@ -122,7 +122,7 @@ export interface DeviceErrors {
   readonly ecc: NumberMap;
 }
 
-/** What only the driver's sysfs tells of a device, all its processes together. */
+/** Counters of a device that only the driver's sysfs has, all processes together. */
 export interface DeviceCounters {
   readonly neuron_device_index: number;
   readonly device_facts?: DeviceFacts;
@@ -137,7 +137,7 @@ export interface DeviceCounters {
   readonly device_cores?: Readonly<Record<string, DeviceCore>>;
 }
 
-/** What does not change while a device works. */
+/** Facts of a device, which do not change while it works. */
 export interface DeviceFacts {
   /** `Trainium2`, as the driver names it. */
   readonly name?: string;
@@ -153,9 +153,9 @@ export interface DeviceFacts {
 
 export interface DeviceHealth {
   readonly state: 'healthy' | 'unhealthy' | 'unknown';
-  /** Why it is not healthy, or why that cannot be told: the driver is too old to report it, the firmware no longer answers. */
+  /** The reason why it is not healthy, or why its health is unknown: the driver is too old to report it, the firmware no longer answers. */
   readonly reason?: 'components' | 'device_unreachable' | 'heartbeat_stalled' | 'unreadable' | 'not_reported';
-  /** Failing parts, as the firmware names them. */
+  /** Failing components, as the firmware names them. */
   readonly unhealthy_components: readonly string[];
   /** Hardware error events since the driver was loaded. */
   readonly hw_error_events?: number;
@@ -198,7 +198,7 @@ export interface NeuronDeviceCounters {
   readonly neuron_devices?: readonly DeviceCounters[];
   /** Version of the kernel driver. */
   readonly driver_version?: string;
-  /** What the driver says about the UltraServer this host is part of, by the names of its class attributes (`node_id_4`, `ultraserver_mode`, …). */
+  /** The UltraServer that this host belongs to, by the names of the driver's class attributes (`node_id_4`, `ultraserver_mode`, …). */
   readonly ultraserver?: Readonly<Record<string, string>>;
 }
 
@@ -238,7 +238,7 @@ export interface NeuronK8sInfo {
   readonly neurondevices_k8s_info?: Readonly<Record<string, PodPlacement>>;
 }
 
-/** What each group carries. */
+/** The data of each group. */
 export interface GroupData {
   readonly execution_stats: ExecutionStats;
   readonly memory_used: MemoryUsed;

@@ -47,7 +47,7 @@ export interface Cycle extends Recorder {
   end(): CycleResult;
 }
 
-/** What one cycle left in the store. */
+/** The outcome of one cycle. */
 export interface CycleResult {
   readonly points: number;
   readonly failures: readonly SourceFailure[];
@@ -65,7 +65,7 @@ export interface ReceiverContext {
   readonly eccCounts: 'cumulative' | 'tally';
 }
 
-/** Turns readings of one metric group into points of its metric table. Stateless: totals live in the series store. */
+/** Turns readings of one metric group into points of its metric table. Stateless: the series store keeps the totals. */
 export interface Receiver<G extends MetricGroup = MetricGroup> {
   readonly group: G;
   readonly metrics: MetricTable;

@@ -19,7 +19,7 @@ export interface SchedulerOptions<T> {
 
 /**
  * Owns time: due times lie on a fixed monotonic grid (no drift), runs never overlap, and what was missed is skipped and
- * told, never caught up in a burst.
+ * counted, never caught up in a burst.
  */
 export class Scheduler<T> {
   readonly #options: SchedulerOptions<T>;

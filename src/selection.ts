@@ -1,14 +1,14 @@
 import { FACT_GROUPS } from './readings.ts';
 import type { MetricGroup, RuntimeGroup, RuntimeRef, SystemGroup } from './readings.ts';
 
-/** What the configuration asks for, as the collection needs it. */
+/** The groups and periods that the configuration asks for. */
 export interface Selection {
   /** Groups wanted of a runtime; undefined when its tag matches no entry. */
   runtimeGroups(runtime: RuntimeRef): ReadonlySet<RuntimeGroup> | undefined;
   readonly systemGroups: ReadonlySet<SystemGroup>;
   /** Shortest period of each configured group, milliseconds. */
   readonly periodsMs: ReadonlyMap<MetricGroup, number>;
-  /** Period of facts, and of groups that nobody configured. */
+  /** Period of facts, and of groups without a configured period. */
   readonly defaultPeriodMs: number;
 }
 

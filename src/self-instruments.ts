@@ -19,7 +19,7 @@ export class SelfInstruments {
     else count.value += increment;
   }
 
-  /** Several parts may contribute to one gauge. The SDK repeats a last value for ever: what is over must be observed as such. */
+  /** Several components may contribute to one gauge. The SDK repeats a last value for ever: what is over must be observed as such. */
   gauge(key: GaugeKey, observe: () => Iterable<Observation>): void {
     const observers = this.#gauges.get(key);
     if (observers === undefined) this.#gauges.set(key, [observe]);

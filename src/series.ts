@@ -5,13 +5,13 @@ import type { MetricDefinition } from './metric-table.ts';
 import { PercentileHistogram } from './percentile-histogram.ts';
 import type { ClockState } from './sample-clock.ts';
 
-/** When the points that share it were sampled last. The time itself is never changed, only replaced. */
+/** The time at which the points that share it were sampled last. It is never changed, only replaced. */
 export interface SampleTime {
   endTime: HrTime;
 }
 
 /**
- * A data point that lives as long as its series: attributes never change identity, so encoders can cache by them. Points of one cycle
+ * A data point that is kept as long as its series: attributes never change identity, so encoders can cache by them. Points of one cycle
  * share their time, so that a cycle moves one time, not thousands.
  */
 abstract class LivePoint {
@@ -69,7 +69,7 @@ export class MetricSeries {
   readonly definition: MetricDefinition;
   /** The configuration does not leave it out. */
   readonly isEnabled: boolean;
-  /** What the SDK's readers and exporters see; `dataPoints` holds exactly the series of the last cycle. */
+  /** The metric data for the SDK's readers and exporters; `dataPoints` holds exactly the series of the last cycle. */
   readonly data: MetricData;
   readonly #sampled: SampleTime;
   readonly #series = new Map<string, Series>();
@@ -125,7 +125,7 @@ export class MetricSeries {
     return key;
   }
 
-  /** Marks a series as part of this cycle. */
+  /** Marks a series as recorded in this cycle. */
   see(series: Series, cycle: number): void {
     if (series.seenInCycle !== cycle - 1) {
       this.#changed = true;
@@ -146,7 +146,7 @@ export class MetricSeries {
     this.#order.length = this.#seenCount;
     const changed = this.#changed || this.#order.length !== this.data.dataPoints.length;
     if (changed) {
-      // The SDK types arrays of four point types; all points of one metric have the type its row says.
+      // The SDK types arrays of four point types; all points of one metric have the type of its row.
       const points = this.data.dataPoints as unknown[];
       points.length = 0;
       for (const series of this.#order) points.push(series.point);

@@ -8,7 +8,7 @@ export interface SourceLadderOptions {
   readonly pullSources: readonly PullSource[];
   /** Configured period of a group: the time to its second arrival is not known yet at its first. */
   readonly periodMs: (group: MetricGroup) => number;
-  /** A source could not say what it serves; it serves nothing this time. */
+  /** A source threw when it was asked what it serves; it serves nothing this time. */
   readonly failed: (source: PullSource, thrown: unknown) => void;
 }
 
@@ -23,7 +23,7 @@ interface Arrival {
 }
 
 /**
- * Decides for each group which source serves it, so that no two ever do. The stream stands above all others for what it
+ * Decides for each group which source serves it, so that no two ever do. The stream comes before all others for what it
  * really delivers; when it falls silent the next source that has the group takes over, and steps back when it returns.
  */
 export class SourceLadder {
@@ -55,7 +55,7 @@ export class SourceLadder {
     return this.#options.clock.monotonicMs() - arrival.atMs < graceMs;
   }
 
-  /** The pull source for each due group that the stream does not serve; groups nobody has are left out. */
+  /** The pull source for each due group that the stream does not serve; groups that no source has are left out. */
   assign(due: ReadonlySet<MetricGroup>): ReadonlyMap<PullSource, ReadonlySet<MetricGroup>> {
     const assignments = new Map<PullSource, Set<MetricGroup>>();
     const offers = this.#options.pullSources.map((source) => ({ source, groups: this.#groupsOf(source) }));

@@ -10,13 +10,13 @@ export interface StreamLine {
   readonly document: Readonly<Record<string, unknown>>;
 }
 
-/** What one read, or one line, brought: data and what went wrong, together. */
+/** The result of one read, or of one line: data and failures together. */
 export interface ReadingBatch {
   readonly source: SourceId;
   /** Milliseconds since the epoch at which the values were true. */
   readonly sampledAtMs: number;
   readonly readings: readonly AnyGroupReading[];
-  /** Every Neuron process alive at this moment; absent when this batch says nothing about processes. */
+  /** Every Neuron process alive at this moment; absent when this batch does not list processes. */
   readonly runtimes?: readonly RuntimeRef[];
   /** One bad device costs one device: what could not be read, next to what could. */
   readonly failures: readonly SourceFailure[];
@@ -41,7 +41,7 @@ export interface SourceFailure {
 export interface PullSource {
   readonly kind: 'pull';
   readonly id: SourceId;
-  /** What whoever relies on it should know; said by `validate`. */
+  /** A restriction that a user should know; `validate` prints it. */
   readonly caveat?: string;
   /** Groups this source can serve on this host, now. */
   groups(): ReadonlySet<MetricGroup>;
@@ -55,7 +55,7 @@ export type StreamState =
   | { readonly state: 'interrupted'; readonly error: AgentError; readonly retryInMs: number }
   | { readonly state: 'ended' };
 
-/** What a stream tells the agent. */
+/** Takes what a stream brings. */
 export interface StreamSink {
   /**
    * Takes one batch. The promise resolves when every exporter has taken its points, or after a bounded wait:
@@ -67,7 +67,7 @@ export interface StreamSink {
   lost(error: AgentError, reason: 'malformed' | 'too_long' | 'partial'): void;
 }
 
-/** A source that speaks by itself: each arrival is a tick. */
+/** A source that delivers by itself: each arrival is a tick. */
 export interface StreamSource {
   readonly kind: 'stream';
   readonly id: SourceId;

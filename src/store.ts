@@ -8,7 +8,7 @@ import type { MetricDefinition } from './metric-table.ts';
 import type { Cycle, CycleTime } from './receiver.ts';
 import type { MetricGroup } from './readings.ts';
 
-/** Whose points these are. A runtime's key holds pid, start time and tag. */
+/** The owner of points. A runtime's key holds pid, start time and tag. */
 export type EntityRef =
   | { readonly kind: 'host' }
   | { readonly kind: 'runtime'; readonly key: string; readonly attributes: Readonly<Record<string, string | number>> };
@@ -71,7 +71,7 @@ export class SeriesStore {
   }
 
   /**
-   * States what tells the host from all others, once and before the first cycle: an identity that changed would end every series. Each
+   * Takes a name that only this host has, once and before the first cycle: an identity that changed would end every series. Each
    * resource gets a `service.instance.id` from it, because that and the points' attributes are all that backends of the Prometheus family
    * keep. The user's own one stays that of the host, and those of the processes are made from it.
    */

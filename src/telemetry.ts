@@ -9,7 +9,7 @@ import type { Observation } from './self-instruments.ts';
 import type { GaugeKey } from './self-metrics.ts';
 import type { SourceFailure, SourceId } from './source.ts';
 
-/** What the last cycle of a group was like. */
+/** Figures of the last cycle of a group. */
 interface GroupState {
   durationSeconds?: number;
   points: number;

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 
 /**
  * Imported first, for its effect: settings of V8 that need not be given when Node starts, but before the rest of the agent is loaded.
- * What each of them brings: docs/decisions/memory.md.
+ * docs/decisions/memory.md has what each of them brings.
  */
 
 // Under a burst of work V8 lets the space for young objects grow to 48 MB and keeps it. The agent's garbage is small and dies young:

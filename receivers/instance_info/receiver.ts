@@ -11,7 +11,7 @@ function receive(reading: GroupReading<'instance_info'>, recorder: Recorder): vo
   if (Object.keys(info).length > 0) recorder.resource(resourceOf(info));
 }
 
-/** neuron-monitor writes an empty string for what the instance metadata did not tell. */
+/** neuron-monitor writes an empty string for a value that the instance metadata lacks. */
 function resourceOf(info: InstanceInfo): Readonly<Record<string, string | undefined>> {
   const isInstance = known(info.instance_id) !== undefined || known(info.instance_type) !== undefined;
   return {

@@ -3,7 +3,7 @@ import type { LegacyMapping } from '../../src/metric-table.ts';
 
 const CORE = { 'neuron.device.index': 'int', 'neuron.core.index': 'int' } as const;
 
-/** Kinds that only the driver's sysfs tells apart; neuron-monitor counts them as runtime memory. */
+/** Kinds that only the driver's sysfs keeps apart; neuron-monitor counts them as runtime memory. */
 const FOLDED_INTO_RUNTIME_MEMORY = ['collectives', 'dma_rings', 'driver_memory', 'nonshared_scratchpad', 'notifications', 'uncategorized'];
 
 export const metrics = defineMetrics('memory_used', {

@@ -80,7 +80,7 @@ function subgraphAttributes(model: LoadedModel, subgraph: SubgraphMemory, contex
 }
 
 function recordSubgraph(subgraph: SubgraphMemory, attributes: SubgraphAttributes, recorder: Recorder): void {
-  for (const [location, category, usedBytes] of parts(subgraph)) {
+  for (const [location, category, usedBytes] of memoryOf(subgraph)) {
     recorder.set(metrics.modelMemory, usedBytes, {
       ...attributes,
       'neuron.memory.location': location,
@@ -89,15 +89,15 @@ function recordSubgraph(subgraph: SubgraphMemory, attributes: SubgraphAttributes
   }
 }
 
-type Part = readonly [location: 'host' | 'device', category: string | undefined, usedBytes: number];
+type LocatedMemory = readonly [location: 'host' | 'device', category: string | undefined, usedBytes: number];
 
-/** Kinds where they are known, the total of a place where they are not: never both, so that sums hold. */
-function* parts(subgraph: SubgraphMemory): Iterable<Part> {
-  yield* partsOf('host', subgraph.host, subgraph.host_breakdown);
-  yield* partsOf('device', subgraph.neuron_device, subgraph.device_breakdown);
+/** Yields the kinds of a location where they are known, its total where they are not: never both, so that sums hold. */
+function* memoryOf(subgraph: SubgraphMemory): Iterable<LocatedMemory> {
+  yield* memoryAt('host', subgraph.host, subgraph.host_breakdown);
+  yield* memoryAt('device', subgraph.neuron_device, subgraph.device_breakdown);
 }
 
-function* partsOf(location: 'host' | 'device', total: number | undefined, kinds: NumberMap | undefined): Iterable<Part> {
+function* memoryAt(location: 'host' | 'device', total: number | undefined, kinds: NumberMap | undefined): Iterable<LocatedMemory> {
   if (kinds !== undefined) for (const [category, usedBytes] of Object.entries(kinds)) yield [location, category, usedBytes];
   else if (total !== undefined) yield [location, undefined, total];
 }

@@ -54,7 +54,7 @@ const STATES = [
   ['unknown', 'unknown'],
 ] as const;
 
-/** The parts that firmware of 2026 knows (driver source, 2.30); it may come to know more. */
+/** Components that firmware of 2026 reports (driver source, 2.30); later firmware may report more. */
 const COMPONENTS = [
   'axi_fabric',
   'firmware_service_api',
@@ -105,7 +105,7 @@ function recordCore(device: DeviceCounters, index: string, core: DeviceCore, rec
   const coreIndex = deviceIndex * coresPerDevice + inDevice;
   const attributes = { 'neuron.device.index': deviceIndex, 'neuron.physical_core.index': coreIndex };
   const since = context.bootTimeMs;
-  // Of these there are thousands in each cycle: one object serves them all.
+  // A cycle has thousands of these points: one object serves them all.
   const ofKind = { ...attributes, 'neuron.memory.category': '' };
   eachOf(core.memory, (kind, bytes) => {
     ofKind['neuron.memory.category'] = kind;

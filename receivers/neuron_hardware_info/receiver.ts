@@ -21,7 +21,7 @@ function receive(reading: GroupReading<'neuron_hardware_info'>, recorder: Record
     'neuron.device.core_count': coresPerDevice,
     'neuron.device.memory_size': memoryBytes,
   });
-  // Of a host without a driver the script shows the zeros as they are.
+  // The script shows the zeros of a host without a driver as they are.
   if (isZeroFilled(reading, [devices, coresPerDevice, memoryBytes])) return;
   recorder.resource(resourceOf(info));
   if (devices !== undefined) recorder.set(metrics.deviceCount, devices, {});

@@ -59,14 +59,14 @@ function recordEachCpu(perCpu: Readonly<Record<string, CpuModes>>, recorder: Rec
 /** The script's arithmetic: sums of percents, capped at 100, before anything is divided; also of a first record, where all are zero. */
 function recordLegacy(average: CpuModes, recorder: Recorder): void {
   for (const usageType of ['user', 'system'] as const) {
-    const parts = MODES.filter(({ legacy }) => legacy === usageType).map(({ source }) => average[source]);
-    const present = parts.filter((percent) => percent !== undefined);
+    const shares = MODES.filter(({ legacy }) => legacy === usageType).map(({ source }) => average[source]);
+    const present = shares.filter((percent) => percent !== undefined);
     if (present.length === 0) continue;
     if (present.some((percent) => percent < 0)) {
       recorder.fail('source_malformed', 'a share of CPU time is negative');
       continue;
     }
-    const percent = present.reduce((sum, part) => sum + part, 0);
+    const percent = present.reduce((sum, share) => sum + share, 0);
     recorder.set(metrics.legacyUtilization, Math.min(percent, 100), { 'cpu.mode': usageType });
   }
 }
