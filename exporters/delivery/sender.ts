@@ -46,8 +46,8 @@ export class Sender {
   #isMerging = true;
   /** The requests at the head could not be merged: the next attempt takes the first of them alone. */
   #isMergingNext = true;
-  /** Unknown before the receiver's first answer. */
-  #takesZstd: boolean | undefined;
+  /** Compressions that the receiver has taken, or has refused where it took another one. */
+  readonly #takes = new Map<Compression, boolean>();
   #lastReport = '';
   /** Kept for the next attempt, which usually takes the same requests. */
   #lastMerged: { readonly entries: TakenRequests['entries']; readonly request: DeliveryRequest } | undefined;
@@ -233,23 +233,35 @@ export class Sender {
     }
   }
 
+  /** A receiver that refuses the first compressed request perhaps does not know the compression: with another one it is another request. */
   async #send(request: DeliveryRequest): Promise<SendOutcome> {
-    const { transport, logger } = this.#options;
-    const { signal } = this.#closing;
-    if (request.contentEncoding !== 'zstd' || this.#takesZstd === true) return await transport.send(request, signal);
-    if (this.#takesZstd === false) return await transport.send(await compressedAs(request, 'gzip'), signal);
-    const outcome = await transport.send(request, signal);
-    if (outcome.kind === 'accepted') this.#takesZstd = true;
-    if (outcome.kind !== 'refused' || outcome.isEncodingDoubtful !== true) return outcome;
-    // Perhaps the receiver does not know zstd: in gzip it is another request.
-    const second = await transport.send(await compressedAs(request, 'gzip'), signal);
-    if (second.kind === 'accepted') {
-      this.#takesZstd = false;
-      logger.warn({}, 'the receiver does not take zstd, gzip is used');
+    const doubted: Compression[] = [];
+    for (let attempted = request; ;) {
+      const { contentEncoding } = attempted;
+      const takes = this.#takes.get(contentEncoding);
+      const next = NEXT_COMPRESSION[contentEncoding];
+      if (takes !== false || next === undefined) {
+        const outcome = await this.#options.transport.send(attempted, this.#closing.signal);
+        if (outcome.kind === 'accepted') this.#learn(contentEncoding, doubted);
+        const isDoubtful = takes === undefined && outcome.kind === 'refused' && outcome.isEncodingDoubtful === true;
+        if (!isDoubtful || next === undefined) return outcome;
+        doubted.push(contentEncoding);
+      }
+      attempted = await compressedAs(attempted, next);
     }
-    return second;
+  }
+
+  #learn(taken: Compression, refusedOnes: readonly Compression[]): void {
+    this.#takes.set(taken, true);
+    for (const compression of refusedOnes) {
+      this.#takes.set(compression, false);
+      this.#options.logger.warn({ compression, instead: taken }, 'the receiver does not take this compression, another one is used');
+    }
   }
 }
+
+/** Which compression to try when a receiver may not know one. */
+const NEXT_COMPRESSION: Partial<Record<Compression, Compression>> = { zstd: 'gzip', gzip: 'none' };
 
 async function compressedAs(request: DeliveryRequest, contentEncoding: Compression): Promise<DeliveryRequest> {
   const body = await compressBody(await decompressBody(request.body, request.contentEncoding), contentEncoding);

@@ -52,7 +52,7 @@ async function deliverThrough(
   }
   server.behave = () => ({ kind: 'respond', status: 200 });
   const expected = (RECORDS * (RECORDS + 1)) / 2;
-  await agent.until('all totals', () => (totals().at(-1) === expected ? true : undefined));
+  await agent.until('all totals', () => (totals().at(-1) === expected ? true : undefined), 60_000);
   return { totals: totals(), stderr: agent.stderr };
 }
 

@@ -1,7 +1,9 @@
-import { copyFileSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HeaderSource, TlsSource } from '../../../exporters/delivery/credentials.ts';
 import { HttpTransport } from '../../../exporters/delivery/http-transport.ts';
 import { otlpSettings } from '../../support/settings.ts';
@@ -10,6 +12,8 @@ import { Secret } from '../../../src/secret.ts';
 import { classifyHttp } from '../../../exporters/otlp/response.ts';
 import { systemClock } from '../../../src/host.ts';
 import { silentLogger } from '../../../src/log.ts';
+import type { Logger } from '../../../src/log.ts';
+import { MisbehavingGrpcServer } from '../../support/misbehaving-grpc-server.ts';
 import { MisbehavingOtlpServer } from '../../support/misbehaving-otlp-server.ts';
 import { certificatePath, certificateText } from '../../support/web-configs.ts';
 
@@ -87,6 +91,51 @@ describe('HeaderSource', () => {
     expect(await headers.current()).toEqual({ authorization: 'two' });
   });
 
+  it.each(['', '\n', ' \n\t'])('keeps the last value while the file holds %o, and warns once', async (content) => {
+    const path = join(directory, 'token');
+    writeFileSync(path, 'one', { mode: 0o600 });
+    const warnings: string[] = [];
+    const logger = { ...silentLogger, warn: (_fields: unknown, message: string) => void warnings.push(message) };
+    const headers = new HeaderSource([['authorization', { file: path }]], logger);
+    await headers.current();
+    writeFileSync(path, content);
+    expect(await headers.current()).toEqual({ authorization: 'one' });
+    expect(await headers.current()).toEqual({ authorization: 'one' });
+    expect(warnings).toEqual(['file cannot be used, its last content stays in use']);
+    writeFileSync(path, 'two');
+    expect(await headers.current()).toEqual({ authorization: 'two' });
+  });
+
+  it('rejects an empty file from which there has never been a value, instead of sending an empty header', async () => {
+    const path = join(directory, 'token');
+    writeFileSync(path, '');
+    await expect(new HeaderSource([['authorization', { file: path }]], silentLogger).current()).rejects.toThrow(`${path} is empty`);
+  });
+
+  it.each([
+    { name: 'a FIFO', make: (path: string) => execFileSync('mkfifo', [path]) },
+    { name: 'a link to an endless device', make: (path: string) => symlinkSync('/dev/zero', path) },
+    { name: 'a folder', make: (path: string) => mkdirSync(path) },
+  ])('refuses $name at once', async ({ make }) => {
+    const path = join(directory, 'token');
+    make(path);
+    await expect(new HeaderSource([['authorization', { file: path }]], silentLogger).current()).rejects.toThrow('is not a regular file');
+  });
+
+  it('refuses a file that is larger than any token', async () => {
+    const path = join(directory, 'token');
+    writeFileSync(path, '');
+    truncateSync(path, 5 * 1024 * 1024);
+    await expect(new HeaderSource([['authorization', { file: path }]], silentLogger).current()).rejects.toThrow('is larger than');
+  });
+
+  it('follows the links of a mounted Kubernetes secret', async () => {
+    writeFileSync(join(directory, 'data'), 'one');
+    symlinkSync('data', join(directory, 'token'));
+    const headers = new HeaderSource([['authorization', { file: join(directory, 'token') }]], silentLogger);
+    expect(await headers.current()).toEqual({ authorization: 'one' });
+  });
+
   it('rejects while there has never been a value', async () => {
     const headers = new HeaderSource([['authorization', { file: join(directory, 'none') }]], silentLogger);
     await expect(headers.current()).rejects.toMatchObject({ code: 'ENOENT' });
@@ -123,11 +172,11 @@ describe('a destination with TLS', () => {
     return outcome.kind === 'accepted' ? 'accepted' : outcome.error.message.replace(/^no response from \S+: (\w+).*/, 'no response: $1');
   }
 
-  function transportTo(server: MisbehavingOtlpServer, tls: SomeOtlpSettings['tls']): HttpTransport {
+  function transportTo(server: MisbehavingOtlpServer, tls: SomeOtlpSettings['tls'], logger: Logger = silentLogger): HttpTransport {
     const transport = new HttpTransport({
       endpoint: server.url,
       headers: new HeaderSource([], silentLogger),
-      tls: new TlsSource(tlsSettings(tls), silentLogger),
+      tls: new TlsSource(tlsSettings(tls), logger),
       timeoutMs: 5000,
       userAgent: 'neuron-otel/test',
       clock: systemClock,
@@ -144,6 +193,49 @@ describe('a destination with TLS', () => {
     expect(await send(server, { ca_file: certificatePath('other-ca.crt') })).toBe('no response: DEPTH_ZERO_SELF_SIGNED_CERT');
     expect(await send(server, { insecure_skip_verify: true })).toBe('accepted');
   });
+
+  it('is verified even with NODE_TLS_REJECT_UNAUTHORIZED=0, with one warning', async () => {
+    const server = await start();
+    const warnings: string[] = [];
+    const logger = { ...silentLogger, warn: (_fields: unknown, message: string) => void warnings.push(message) };
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    try {
+      const transport = transportTo(server, {}, logger);
+      expect(await send(server, {}, transport)).toBe('no response: DEPTH_ZERO_SELF_SIGNED_CERT');
+      expect(await send(server, {}, transport)).toBe('no response: DEPTH_ZERO_SELF_SIGNED_CERT');
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    expect(warnings).toEqual([expect.stringMatching(/^NODE_TLS_REJECT_UNAUTHORIZED=0 is ignored: set tls.insecure_skip_verify/)]);
+  });
+
+  it.each(['http', 'grpc'] as const)(
+    'is trusted over %s when the store of the system vouches for it',
+    { timeout: 60_000 },
+    async (protocol) => {
+      const tls = { cert: certificateText('server.crt'), key: certificateText('server.key') };
+      const server = protocol === 'http' ? await MisbehavingOtlpServer.start(tls) : await MisbehavingGrpcServer.start(tls);
+      open.push(server);
+      // The store is read once for each process, from where the variables point when it starts.
+      const program = `
+      import { createOtlpExporter } from './exporters/otlp/index.ts';
+      import { otlpSettings } from './test/support/settings.ts';
+      import { gauge, point, resourceMetrics } from './test/exporters/otlp/batches.ts';
+      const settings = { endpoint: process.argv[1], protocol: process.argv[2], timeout: 20_000 };
+      const exporter = await createOtlpExporter(otlpSettings(settings));
+      await exporter.export({ resourceMetrics: [resourceMetrics({}, [gauge('g', [point(1)])])] });
+      await exporter.flush(30_000);
+      console.log(exporter.queueState.points);
+      await exporter[Symbol.asyncDispose]();`;
+      const run = async (roots: string): Promise<string> => {
+        const env = { ...process.env, SSL_CERT_FILE: certificatePath(roots), SSL_CERT_DIR: directory, NODE_EXTRA_CA_CERTS: '' };
+        const args = ['--input-type=module', '-e', program, server.url, protocol === 'http' ? 'http/protobuf' : 'grpc'];
+        const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: join(import.meta.dirname, '../../..'), env });
+        return stdout.trim();
+      };
+      expect(await run('server.crt')).toBe('0');
+    },
+  );
 
   it('must have the expected name', async () => {
     const server = await start();

@@ -415,12 +415,23 @@ describe('Sender', () => {
       await sender.close();
     });
 
-    it('takes a refusal of both for a refusal of the data', async () => {
+    it('changes to no compression when the receiver takes neither', async () => {
+      const { clock, counts, transport, sender, add } = create();
+      transport.judge = ({ contentEncoding }) => (contentEncoding === 'none' ? ACCEPTED : refused('HTTP 415', true));
+      for (const points of [1, 2]) add(points, { body, contentEncoding: 'zstd' });
+      await eventually(() => counts.sentPoints === 3, clock);
+      expect(transport.attempts.map(({ request }) => request.contentEncoding)).toEqual(['zstd', 'gzip', 'none', 'none']);
+      expect(transport.attempts[3]?.request.body.toString()).toBe('body');
+      expect(counts.dropped_).toEqual({});
+      await sender.close();
+    });
+
+    it('takes a refusal of all for a refusal of the data', async () => {
       const { clock, counts, transport, sender, add } = create();
       transport.judge = () => refused('HTTP 400', true);
       add(1, { body, contentEncoding: 'zstd' });
       await eventually(() => counts.droppedPoints === 1, clock);
-      expect(transport.attempts).toHaveLength(2);
+      expect(transport.attempts).toHaveLength(3);
       await sender.close();
     });
 
