@@ -1,6 +1,6 @@
 import { JsonStdoutExporter } from '../exporters/json-stdout/exporter.ts';
 import type { OutputEnd } from '../exporters/json-stdout/exporter.ts';
-import { systemdSockets } from '../exporters/prometheus/web/systemd-sockets.ts';
+import { systemdSockets } from '../exporters/prometheus/web/listen-address.ts';
 import { AgentError, EXIT } from '../src/errors.ts';
 import type { Exporter } from '../src/exporter.ts';
 import type { Logger } from '../src/log.ts';

@@ -14,7 +14,7 @@ import { fixture } from './support/recordings.ts';
 const MEBIBYTE = 2 ** 20;
 const RIGHT = { authorization: `Basic ${Buffer.from('alice:correct horse').toString('base64')}` };
 
-/** What an attack may cost: memory that stays, and how long a good scraper waits at most. Goals are in `npm run bench -- attack`. */
+/** The cost of an attack at most: memory that stays, and the wait of a good scraper. */
 const MAX_GROWTH_BYTES = 20 * MEBIBYTE;
 const MAX_SCRAPE_MS = 10_000;
 

@@ -3,16 +3,16 @@ import type { Clock, Timer } from '../../../src/host.ts';
 
 /** Connections of one endpoint kept open at most. */
 export const MAX_CONNECTIONS = 128;
-/** More than that may be there for a moment, so that a scraper in the middle of a crowd gets to say what it wants. */
+/** More than that may be open for a moment, so that a scraper in the middle of a crowd can send its request. */
 export const CROWD = 512;
 const CROWD_MS = 100;
 
-/** A client that connects has something to say by then. */
+/** A client that connects must have sent its first byte by then. */
 const FIRST_WORD_MS = 5_000;
 /** A connection on which nothing moved for so long is closed: longer than the scrape intervals in use, so that scrapers keep theirs. */
 const SILENT_CONNECTION_MS = 90_000;
 
-/** What tells a connection from all others; the TLS socket on top of it has the same. */
+/** The identity of a connection; the TLS socket on top of it has the same. */
 export type ConnectionKey = Pick<Socket, 'remoteAddress' | 'remotePort' | 'localPort'>;
 
 interface Connection {
@@ -23,13 +23,13 @@ interface Connection {
 }
 
 /**
- * Bounds the open connections. When there are too many, some make room: those whose clients still have said nothing, then those that
- * have been without a request for the longest time. So neither idle nor dawdling clients can lock a scraper out.
+ * `Connections` bounds the open connections. When there are too many, some are closed: those whose clients have sent nothing yet, then
+ * those that have been without a request for the longest time. So neither idle nor slow clients can lock a scraper out.
  */
 export class Connections {
   readonly limit: number;
   readonly #clock: Clock;
-  /** Clients that have said nothing yet, and since when; thousands may come in a second, so there is no more to them than this. */
+  /** Clients that have sent nothing yet, and since when; thousands may come in a second, so they are no more than an entry here. */
   readonly #silent = new Map<Socket, number>();
   /** The one that has waited longest comes first. */
   readonly #speaking = new Map<string, Connection>();
@@ -58,7 +58,7 @@ export class Connections {
     return true;
   }
 
-  /** The client has begun to speak; from here on the deadlines of its requests apply. */
+  /** The client has sent its first byte; from here on the deadlines of its requests apply. */
   spoke(socket: Socket): void {
     if (!this.#silent.delete(socket)) return;
     const key = keyOf(socket);
@@ -71,7 +71,7 @@ export class Connections {
   }
 
   /**
-   * A request began on a connection; the returned function ends it, and says whether the connection is to end with it. Undefined when
+   * A request began on a connection; the returned function ends it, and returns true when the connection is to end with it. Undefined when
    * it is one more than `limit` at a time: neither this nor any later one is to be answered.
    */
   begin(socket: ConnectionKey, limit: number): (() => boolean) | undefined {
@@ -86,15 +86,10 @@ export class Connections {
       if (ended) return false;
       ended = true;
       connection.requests -= 1;
-      // To the end of the line: it has worked just now.
+      // Moved to the end of the order: it has worked just now.
       if (this.#speaking.get(key) === connection && this.#speaking.delete(key)) this.#speaking.set(key, connection);
       return connection.isOverrun && connection.requests === 0;
     };
-  }
-
-  /** It has asked for more at a time than it may. */
-  isOverrun(socket: ConnectionKey): boolean {
-    return this.#speaking.get(keyOf(socket))?.isOverrun === true;
   }
 
   closeAll(): void {
@@ -109,7 +104,7 @@ export class Connections {
     while (this.size > this.limit && this.#evict());
   }
 
-  /** The oldest that had time to speak and did not, else the longest idle one, else the oldest that had no time yet. */
+  /** Closes the oldest that had time to send something and did not, else the longest idle one, else the oldest that had no time yet. */
   #evict(): boolean {
     const [oldest, sinceMs = 0] = this.#silent.entries().next().value ?? [];
     if (oldest !== undefined && this.#clock.monotonicMs() - sinceMs >= CROWD_MS) return this.#end(oldest);

@@ -6,7 +6,7 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** An address, or the descriptor of a socket that somebody else listens on already. */
+/** An address, or the descriptor of a socket that another program listens on already. */
 export type ListenTarget = ListenAddress | { readonly fd: number };
 
 /** Reads `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, as `--web.listen-address` of Prometheus exporters takes them. */
@@ -30,4 +30,17 @@ export function formatListenAddress(target: ListenTarget): string {
 /** True when only this machine can connect. */
 export function isLoopback({ host }: ListenAddress): boolean {
   return host !== undefined && /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host);
+}
+
+/** Descriptors before it are stdin, stdout and stderr. */
+const FIRST_DESCRIPTOR = 3;
+
+/**
+ * Descriptors of the sockets that systemd listens on for this process (sd_listen_fds(3)): as many as `LISTEN_FDS` says, from 3 on.
+ * None where the variables are missing or were meant for another process.
+ */
+export function systemdSockets(env: Readonly<Record<string, string | undefined>>, pid: number = process.pid): readonly number[] {
+  const count = env['LISTEN_FDS'] ?? '';
+  if (env['LISTEN_PID'] !== String(pid) || !/^\d{1,4}$/.test(count)) return [];
+  return Array.from({ length: Number(count) }, (_, index) => FIRST_DESCRIPTOR + index);
 }

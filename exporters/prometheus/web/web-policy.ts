@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import type { TlsOptions } from 'node:tls';
 import { AgentError } from '../../../src/errors.ts';
 import type { Logger } from '../../../src/log.ts';
-import { filesOf, tlsOptions } from './tls-context.ts';
+import { filesOf, tlsOptions } from './tls.ts';
 import { parseWebConfig } from './web-config.ts';
 import type { WebConfig } from './web-config.ts';
 

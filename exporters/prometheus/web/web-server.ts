@@ -12,8 +12,7 @@ import type { Request, Response } from '../handler.ts';
 import { CROWD, Connections, MAX_CONNECTIONS } from './connections.ts';
 import { formatListenAddress, isLoopback } from './listen-address.ts';
 import type { ListenAddress, ListenTarget } from './listen-address.ts';
-import { TlsAcceptor } from './tls-acceptor.ts';
-import { meterInput } from './metered-input.ts';
+import { TlsAcceptor } from './tls.ts';
 import { WebGuard } from './web-guard.ts';
 import { OPEN_POLICY } from './web-policy.ts';
 import type { LoadedWebConfig, WebPolicy } from './web-policy.ts';
@@ -22,14 +21,14 @@ export interface WebServerOptions {
   readonly listen: readonly ListenTarget[];
   readonly policy?: WebPolicy;
   readonly handle: (request: Request, response: Response) => Promise<void>;
-  /** A request that the policy turned away. */
+  /** Called for a request that the policy refuses. */
   readonly onRefusal: (status: number) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly maxConnections?: number;
 }
 
-/** Limits of what a client may take of us. */
+/** Limits on time and memory that one client may use. */
 const HTTP_LIMITS = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
@@ -42,7 +41,7 @@ const HTTP_LIMITS = {
 const MAX_REQUESTS_PER_CONNECTION = 1_000;
 /** Requests of one connection under way at a time; scrapers wait for the answer. */
 const MAX_PIPELINED = 16;
-/** Connections that wait to be accepted; the kernel cuts it to its own limit. What finds no place tries again a second later. */
+/** Connections that wait to be accepted; the kernel cuts it to its own limit. A client beyond it tries again a second later. */
 const BACKLOG = 16_384;
 
 const HTTP2_LIMITS = {
@@ -94,7 +93,7 @@ export class WebServer {
     try {
       for (const address of this.#options.listen) {
         const listener = await listen(address, (socket) => this.#onConnection(socket));
-        // What is beyond that is dropped before it becomes an object.
+        // Connections beyond that are dropped before they become objects.
         listener.maxConnections = this.#connections.limit + 2 * CROWD;
         this.#listeners.push(listener);
       }
@@ -110,7 +109,7 @@ export class WebServer {
     return this.#disposed;
   }
 
-  /** Whether there is TLS, HTTP/2 and a rate limit is settled here; certificates, users and headers may change later. */
+  /** Decides on TLS, HTTP/2 and a rate limit for good; certificates, users and headers may change later. */
   async #prepare(config: LoadedWebConfig): Promise<void> {
     const { clock, log } = this.#options;
     this.#guard = new WebGuard(this.#policy, clock);
@@ -152,39 +151,38 @@ export class WebServer {
         this.#tls.accept(socket);
         return;
       }
-      this.#serveHttp(socket);
+      this.#http.emit('connection', socket);
       socket.resume();
     });
   }
 
   #onTlsConnection(socket: TLSSocket): void {
     if (socket.alpnProtocol === 'h2' && this.#http2 !== undefined) this.#http2.emit('connection', socket);
-    else this.#serveHttp(socket);
-  }
-
-  #serveHttp(socket: Socket): void {
-    this.#http.emit('connection', socket);
-    meterInput(socket, () => !this.#connections.isOverrun(socket));
+    else this.#http.emit('connection', socket);
   }
 
   async #onRequest(request: Request, response: Response): Promise<void> {
     const { socket } = request;
     // HTTP/2 has a limit of its own.
     const end = this.#connections.begin(socket, 'stream' in response ? Number.POSITIVE_INFINITY : MAX_PIPELINED);
-    if (end === undefined) return;
+    if (end === undefined) {
+      // Requests that were sent in one breath are parsed by then, at most 64 KiB of them; nothing more is read.
+      socket.pause();
+      return;
+    }
     response.once('close', () => {
       if (end()) socket.destroySoon();
     });
     response.on('error', () => response.destroy());
-    const verdict = await this.#guard?.check(request.headers.authorization);
-    if (verdict === undefined || response.destroyed) return;
-    for (const [name, value] of verdict.headers) response.setHeader(name, value);
-    if (verdict.verdict === 'pass') {
+    const admission = await this.#guard?.check(request.headers.authorization);
+    if (admission === undefined || response.destroyed) return;
+    for (const [name, value] of admission.headers) response.setHeader(name, value);
+    if (admission.admission === 'pass') {
       await this.#options.handle(request, response);
       return;
     }
-    this.#options.onRefusal(verdict.status);
-    refuse(response, verdict.status, REASONS[verdict.status]);
+    this.#options.onRefusal(admission.status);
+    refuse(response, admission.status, REASONS[admission.status]);
   }
 
   #warnOfExposure({ tls, users }: LoadedWebConfig): void {

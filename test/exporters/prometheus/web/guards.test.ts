@@ -1,11 +1,9 @@
 import { hashSync } from 'bcryptjs';
 import { describe, expect, it } from 'vitest';
-import { BasicAuth, parseBasic } from '../../../../exporters/prometheus/web/basic-auth.ts';
+import { BasicAuth, RateLimiter, parseBasic } from '../../../../exporters/prometheus/web/web-guard.ts';
 import { BcryptThread, MAX_WAITING } from '../../../../exporters/prometheus/web/bcrypt-thread.ts';
-import { subjectAltNames } from '../../../../exporters/prometheus/web/client-certificate.ts';
-import { isLoopback, parseListenAddress } from '../../../../exporters/prometheus/web/listen-address.ts';
-import { systemdSockets } from '../../../../exporters/prometheus/web/systemd-sockets.ts';
-import { RateLimiter } from '../../../../exporters/prometheus/web/rate-limiter.ts';
+import { subjectAltNames } from '../../../../exporters/prometheus/web/tls.ts';
+import { isLoopback, parseListenAddress, systemdSockets } from '../../../../exporters/prometheus/web/listen-address.ts';
 import { systemClock } from '../../../../src/host.ts';
 import { ManualClock } from '../../../support/manual-clock.ts';
 
