@@ -78,12 +78,14 @@ interface Origin {
 
 function addMetric(families: Map<string, LegacyDraft>, { descriptor, dataPoints }: MetricData, { resource, shared, totals }: Origin): void {
   const definition = definitionOf(descriptor);
-  for (const mapping of definition?.legacy ?? []) {
-    if (definition === undefined) continue;
-    for (const point of dataPoints) {
-      const { attributes, startTime, value } = point;
-      const text = typeof value === 'number' ? totals.labelText(attributes, mapping, shared) : undefined;
-      if (typeof value !== 'number' || text === undefined) continue;
+  if (definition?.legacy === undefined) return;
+  // All mappings of one point come before the next point: a family with several has its series in the order of the points.
+  for (const point of dataPoints) {
+    const { attributes, startTime, value } = point;
+    if (typeof value !== 'number') continue;
+    for (const mapping of definition.legacy) {
+      const text = totals.labelText(attributes, mapping, shared);
+      if (text === undefined) continue;
       const family = familyOf(mapping.name, definition, families);
       let line = family?.lines.get(text);
       if (line === undefined) family?.lines.set(text, (line = totals.line(mapping, definition, text)));

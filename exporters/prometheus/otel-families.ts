@@ -47,6 +47,8 @@ interface KnownFamily {
   readonly heading: Heading;
   readonly family: Family;
   readonly sources: readonly (readonly Series[])[];
+  /** The labels of its series; the family that follows it takes the set over. */
+  readonly labels: Set<string>;
   readonly hasDuplicates: boolean;
 }
 
@@ -103,7 +105,7 @@ export class OtelFamilies {
       }
       const before = this.#families.get(name);
       const isSame = before?.heading === heading && haveSameItems(before.sources, sources);
-      const now = isSame ? before : newFamily(heading, sources);
+      const now = isSame ? before : nextFamily(before, heading, sources);
       if (now.hasDuplicates) conflicts.push(`${name}: two points have the same labels`);
       known.set(name, now);
     }
@@ -238,19 +240,30 @@ function showSamePoints(known: KnownMetric, points: readonly AnyPoint[]): boolea
   return true;
 }
 
+/** The family after a change. Only labels that come and go are looked at, as long as no two are the same. */
+function nextFamily(before: KnownFamily | undefined, heading: Heading, sources: readonly (readonly Series[])[]): KnownFamily {
+  if (before === undefined || before.hasDuplicates) return newFamily(heading, sources);
+  const { labels } = before;
+  const kept = new Set(sources);
+  for (const source of before.sources) if (!kept.delete(source)) for (const one of source) labels.delete(one.labels);
+  for (const source of kept) for (const one of source) labels.add(one.labels);
+  const series = sources.flat();
+  return labels.size === series.length
+    ? { heading, family: { ...heading, series }, sources, labels, hasDuplicates: false }
+    : newFamily(heading, sources);
+}
+
 /** Of points with the same labels the first is shown. */
 function newFamily(heading: Heading, sources: readonly (readonly Series[])[]): KnownFamily {
   const labels = new Set<string>();
   const series: Series[] = [];
   let hasDuplicates = false;
-  for (const source of sources) {
-    for (const one of source) {
-      const { size } = labels.add(one.labels);
-      if (size > series.length) series.push(one);
-      else hasDuplicates = true;
-    }
+  for (const one of sources.flat()) {
+    const { size } = labels.add(one.labels);
+    if (size > series.length) series.push(one);
+    else hasDuplicates = true;
   }
-  return { heading, family: { ...heading, series }, sources, hasDuplicates };
+  return { heading, family: { ...heading, series }, sources, labels, hasDuplicates };
 }
 
 function newHeading(name: string, type: FamilyType, help: string, unit: string): Heading {

@@ -63,7 +63,7 @@ const OLD_SUITES = [...CIPHER_SUITES.values()].filter((name) => /^ECDHE-.*-SHA$/
  * Options of a TLS server, certificates read and checked. Throws an `AgentError` (`config_invalid`) when a file cannot be read or
  * key and certificate do not belong together.
  */
-export function tlsOptions(tls: TlsConfig, alpnProtocols: readonly string[]): TlsOptions {
+export function readTlsOptions(tls: TlsConfig, alpnProtocols: readonly string[]): TlsOptions {
   // The old versions know no authenticated encryption, and OpenSSL refuses them at its default security level.
   const isOld = tls.minVersion === 'TLS10' || tls.minVersion === 'TLS11';
   const named = tls.cipherSuites.flatMap((name) => CIPHER_SUITES.get(name) ?? []);

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import type { TlsOptions } from 'node:tls';
 import { AgentError } from '../../../src/errors.ts';
 import type { Logger } from '../../../src/log.ts';
-import { filesOf, tlsOptions } from './tls.ts';
+import { filesOf, readTlsOptions } from './tls.ts';
 import { parseWebConfig } from './web-config.ts';
 import type { WebConfig } from './web-config.ts';
 
@@ -53,7 +53,7 @@ export function certificateWebPolicy(options: { readonly certFile: string; reado
 export function loadWebConfig(file: string): LoadedWebConfig {
   const config = parseWebConfig(readText(file), dirname(file));
   const protocols = config.http2 ? ['h2', 'http/1.1'] : ['http/1.1'];
-  const options = config.tls === undefined ? undefined : tlsOptions(config.tls, protocols);
+  const options = config.tls === undefined ? undefined : readTlsOptions(config.tls, protocols);
   return { ...config, tlsOptions: options, files: [file, ...(config.tls === undefined ? [] : filesOf(config.tls))] };
 }
 
@@ -72,7 +72,7 @@ function loadCertificate({ certFile, keyFile }: { readonly certFile: string; rea
   } as const;
   return {
     tls,
-    tlsOptions: tlsOptions(tls, ['http/1.1']),
+    tlsOptions: readTlsOptions(tls, ['http/1.1']),
     http2: false,
     headers: new Map(),
     users: new Map(),

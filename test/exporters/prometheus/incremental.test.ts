@@ -25,7 +25,7 @@ describe.each(OPTIONS)('a page of an encoder that has made pages before, %s', (_
           expect(encoder.pages(collection)).toEqual(freshPages(collection, options, 'allow-utf-8'));
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });
@@ -72,7 +72,7 @@ describe.each(['otel', 'legacy', 'both'] as const)('pages of a store whose proce
           expect(encoder.pages(collection)).toEqual(freshPages(collection, { naming }));
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 60 },
     );
   });
 });

@@ -76,6 +76,18 @@ describe('as the script makes them', () => {
     ]);
   });
 
+  it('ECC events of several devices come device by device', async () => {
+    const devices = [0, 1].map((index) => ({ neuron_device_index: index, mem_ecc_corrected: 1, mem_ecc_uncorrected: 2 }));
+    const page = await legacyPage({ neuron_runtime_data: [], system_data: { neuron_hw_counters: { neuron_devices: devices } } });
+    const events = parsePage(page).filter(({ name }) => name === 'hardware_ecc_events_total');
+    expect(events.map(({ labels }) => `${labels['neuron_device_index']} ${labels['event_type']}`)).toEqual([
+      '0 mem_ecc_corrected',
+      '0 mem_ecc_uncorrected',
+      '1 mem_ecc_corrected',
+      '1 mem_ecc_uncorrected',
+    ]);
+  });
+
   it('shares of the first record are shown as they are', async () => {
     const zeros = { user: 0, nice: 0, system: 0, idle: 0, io_wait: 0, irq: 0, soft_irq: 0 };
     const page = await legacyPage({
