@@ -1,4 +1,4 @@
-import { bootTimeMs } from '../sources/procfs/boot-time.ts';
+import { bootTimeMs } from '../sources/procfs/pid-stat.ts';
 import { readMachine } from '../sources/imds/machine.ts';
 import type { SourceSet } from '../sources/index.ts';
 import { createExporters } from '../exporters/index.ts';

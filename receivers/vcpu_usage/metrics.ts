@@ -1,6 +1,8 @@
 import { defineMetrics } from '../../src/metric-table.ts';
 
-const MODE = { 'cpu.mode': ['user', 'nice', 'system', 'idle', 'iowait', 'interrupt', 'softirq', 'steal'] } as const;
+const MODE = { 'cpu.mode': ['user', 'nice', 'system', 'idle', 'iowait', 'interrupt', 'softirq'] } as const;
+const MODE_AND_STEAL = { 'cpu.mode': [...MODE['cpu.mode'], 'steal'] } as const;
+const NOT_STOLEN = 'The modes add up to 1: the whole is the time that was not stolen. `system.cpu.time` has `steal`.';
 const PERCENT = { scale: 0.01, document: 'neuron-monitor user guide, vcpu_usage: percentages' } as const;
 const ALL_CPUS = 'system.cpu.utilization';
 
@@ -14,6 +16,7 @@ export const metrics = defineMetrics('vcpu_usage', {
     description: 'Share of the period that the vCPUs of the host spent in each mode, all vCPUs together.',
     enabled: true,
     source: { path: 'vcpu_usage.average_usage.*', ...PERCENT },
+    note: NOT_STOLEN,
   },
   utilizationPerCpu: {
     name: ALL_CPUS,
@@ -25,14 +28,14 @@ export const metrics = defineMetrics('vcpu_usage', {
     description: 'Share of the period that each vCPU of the host spent in each mode.',
     enabled: false,
     source: { path: 'vcpu_usage.usage_data.*.*', ...PERCENT },
-    note: 'When switched on it stands in for the row over all vCPUs, so that no average mixes the two.',
+    note: `When switched on it replaces the row over all vCPUs, so that no average mixes the two. ${NOT_STOLEN}`,
   },
   cpuTime: {
     name: 'system.cpu.time',
     unit: 's',
     instrument: 'counter',
     valueType: 'double',
-    attributes: MODE,
+    attributes: MODE_AND_STEAL,
     description: 'Time that the vCPUs of the host have spent in each mode since boot, all vCPUs together.',
     enabled: true,
     source: { path: '/proc/stat cpu' },

@@ -15,8 +15,10 @@ const MODES = [
   { source: 'io_wait', mode: 'iowait', legacy: 'system' },
   { source: 'irq', mode: 'interrupt', legacy: 'system' },
   { source: 'soft_irq', mode: 'softirq', legacy: 'system' },
-  { source: 'steal', mode: 'steal', legacy: undefined },
 ] as const;
+
+/** neuron-monitor has no stolen time: it is in the time by mode, and no share of the shares. */
+const TIME_MODES = [...MODES, { source: 'steal', mode: 'steal' }] as const;
 
 function receive(reading: GroupReading<'vcpu_usage'>, recorder: Recorder, context: ReceiverContext): void {
   const { average_usage: average, usage_data: perCpu, context_switch_count: contextSwitches, cpu_time: cpuTime } = reading.data;
@@ -30,7 +32,7 @@ function receive(reading: GroupReading<'vcpu_usage'>, recorder: Recorder, contex
   if (cpus > 0) recorder.set(metrics.logicalCount, cpus, {});
   if (contextSwitches !== undefined) recorder.add(metrics.contextSwitches, contextSwitches, {});
   if (cpuTime === undefined) return;
-  for (const { source, mode } of MODES) {
+  for (const { source, mode } of TIME_MODES) {
     const seconds = cpuTime[source];
     if (seconds !== undefined) recorder.total(metrics.cpuTime, seconds, { 'cpu.mode': mode }, context.bootTimeMs);
   }

@@ -5,7 +5,7 @@ import { AgentError } from '../../src/errors.ts';
 import type { Host } from '../../src/host.ts';
 import type { AnyGroupReading, MetricGroup, NeuronHardwareInfo, RuntimeRef } from '../../src/readings.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
-import { bootTimeMs, startTimeMs } from '../procfs/boot-time.ts';
+import { bootTimeMs, startTimeMs } from '../procfs/pid-stat.ts';
 import { readPidStat } from '../processes/identity.ts';
 import type { ProcessInspector } from '../processes/inspector.ts';
 import { exitWithoutThreads } from './exit.ts';

@@ -1,6 +1,6 @@
 import type { Host, Timer } from '../../src/host.ts';
 import type { RuntimeRef } from '../../src/readings.ts';
-import { bootTimeMs, startTimeMs } from '../procfs/boot-time.ts';
+import { bootTimeMs, startTimeMs } from '../procfs/pid-stat.ts';
 import type { PidStat } from '../procfs/pid-stat.ts';
 import { hasNeuronDevices, inheritsDescriptors, mapsDevice, scanHolders } from './device-holders.ts';
 import type { DeviceHolder } from './device-holders.ts';

@@ -1,15 +1,20 @@
-import type { CpuModes, NumberMap } from '../../src/readings.ts';
+import type { CpuModes, GroupReading, NumberMap } from '../../src/readings.ts';
 import { TICKS_PER_SECOND } from './counts.ts';
 import { CPU_MODES, MONITOR_MODE_COUNT } from './cpu-stat.ts';
-import type { CpuTicks } from './cpu-stat.ts';
+import type { CpuStat, CpuTicks } from './cpu-stat.ts';
 
 /**
- * The kernel takes back a little I/O wait and idle time now and then (proc(5) calls iowait unreliable); a CPU that was offline
- * starts over. Both are decreases; node_exporter's cpu_linux.go draws the line between them at three seconds, and so do we.
+ * A CPU that was offline starts over, and its modes fall. node_exporter's cpu_linux.go draws the line at three seconds, and so does the
+ * agent: a mode that falls by less wobbles.
  */
 const RESTART_TICKS = 3 * TICKS_PER_SECOND;
+/**
+ * These modes also fall while a CPU runs: proc(5) calls iowait unreliable, and stolen time is set back when a virtual machine moves to
+ * another host. They never mean that the CPU started over.
+ */
+const IO_WAIT = CPU_MODES.indexOf('io_wait');
 
-/** Ticks of neuron-monitor's seven modes that passed; what the kernel took back counts as zero. */
+/** Returns the ticks of neuron-monitor's seven modes that passed; a mode that fell counts as zero. */
 export function passedTicks(before: CpuTicks, now: CpuTicks): number {
   let passed = 0;
   for (let mode = 0; mode < MONITOR_MODE_COUNT; mode += 1) passed += increase(before[mode], now[mode]);
@@ -17,7 +22,7 @@ export function passedTicks(before: CpuTicks, now: CpuTicks): number {
 }
 
 /**
- * Percent of a period by mode, two decimals, as neuron-monitor computes it: the share of each mode in the sum of its seven modes.
+ * Returns the percent of a period by mode, two decimals, as neuron-monitor computes it: the share of each mode in the sum of its seven modes.
  * Stolen time is not in the sum: the shares are shares of the time the host really had.
  * Undefined when no time passed or the CPU was restarted in between.
  */
@@ -41,37 +46,88 @@ function shareOf(mode: number, before: CpuTicks, now: CpuTicks, passed: number):
   return percentOf(increase(before[mode], now[mode]), passed);
 }
 
-/** 100 × part ÷ whole with two decimals. */
-export function percentOf(part: number, whole: number): number {
-  return Math.round((10_000 * part) / whole) / 100;
+/** Returns 100 × ticks ÷ whole with two decimals. */
+export function percentOf(ticks: number, whole: number): number {
+  return Math.round((10_000 * ticks) / whole) / 100;
 }
 
-/** Time by mode that never runs backwards by accident: a small decrease is held, a large one is a new beginning. */
+/**
+ * `CpuClock` keeps the time by mode, which never falls: a backend takes a fall for a restart from zero and counts the whole rest again.
+ * A small fall is a wobble, and the time waits until it is passed. After a large one (a CPU that started over, stolen time that was set
+ * back) the time goes on from where it was.
+ */
 export class CpuClock {
-  #highest: number[] = [];
+  #ticks: number[] = [];
+  #offsets: number[] = [];
 
   /** Takes the latest ticks; returns seconds by mode. */
   advance(now: CpuTicks): NumberMap {
-    const highest = this.#highest;
-    this.#highest = now.map((ticks, mode) => {
-      const before = highest[mode];
-      return before === undefined || before - ticks > RESTART_TICKS ? ticks : Math.max(before, ticks);
-    });
     const seconds: Record<string, number> = {};
-    for (const [mode, ticks] of this.#highest.entries()) {
+    for (const [mode, ticks] of now.entries()) {
       const name = CPU_MODES[mode];
-      if (name !== undefined) seconds[name] = ticks / TICKS_PER_SECOND;
+      if (name !== undefined) seconds[name] = this.#advance(mode, ticks) / TICKS_PER_SECOND;
     }
     return seconds;
+  }
+
+  #advance(mode: number, ticks: number): number {
+    const highest = this.#ticks[mode] ?? ticks;
+    const offset = this.#offsets[mode] ?? 0;
+    const fell = highest - (ticks + offset);
+    const newOffset = fell > RESTART_TICKS ? offset + fell : offset;
+    this.#offsets[mode] = newOffset;
+    return (this.#ticks[mode] = Math.max(highest, ticks + newOffset));
   }
 }
 
 function wasRestarted(before: CpuTicks, now: CpuTicks): boolean {
-  const modes = Math.min(before.length, now.length);
-  for (let mode = 0; mode < modes; mode += 1) if ((before[mode] ?? 0) - (now[mode] ?? 0) > RESTART_TICKS) return true;
+  for (let mode = 0; mode < MONITOR_MODE_COUNT; mode += 1) {
+    if (mode !== IO_WAIT && (before[mode] ?? 0) - (now[mode] ?? 0) > RESTART_TICKS) return true;
+  }
   return false;
 }
 
 function increase(before: number | undefined, now: number | undefined): number {
   return before === undefined || now === undefined ? 0 : Math.max(0, now - before);
+}
+
+/** `HostUsage` computes the percentages and tallies of `vcpu_usage` from one reading to the next. */
+export class HostUsage {
+  readonly #clock = new CpuClock();
+  #before: { readonly stat: CpuStat; readonly monotonicMs: number } | undefined;
+
+  /** The first reading is the baseline: it has no percentages and no period. */
+  next(stat: CpuStat, monotonicMs: number): GroupReading<'vcpu_usage'> {
+    const before = this.#before;
+    this.#before = { stat, monotonicMs };
+    const cpuTime = stat.all === undefined ? undefined : { cpu_time: this.#clock.advance(stat.all) };
+    if (before === undefined) return { group: 'vcpu_usage', data: { ...cpuTime } };
+    const average = before.stat.all === undefined || stat.all === undefined ? undefined : cpuShares(before.stat.all, stat.all);
+    const switches = difference(before.stat.contextSwitches, stat.contextSwitches);
+    return {
+      group: 'vcpu_usage',
+      periodSeconds: (monotonicMs - before.monotonicMs) / 1000,
+      data: {
+        ...(average !== undefined && { average_usage: average }),
+        usage_data: sharesByCpu(before.stat, stat),
+        ...(switches !== undefined && { context_switch_count: switches }),
+        ...cpuTime,
+      },
+    };
+  }
+}
+
+/** A CPU that came online within the period has no shares yet. */
+function sharesByCpu(before: CpuStat, now: CpuStat): Readonly<Record<string, CpuModes>> {
+  const shares: Record<string, CpuModes> = {};
+  for (const [cpu, ticks] of now.cpus) {
+    const ticksBefore = before.cpus.get(cpu);
+    const ofCpu = ticksBefore === undefined ? undefined : cpuShares(ticksBefore, ticks);
+    if (ofCpu !== undefined) shares[cpu] = ofCpu;
+  }
+  return shares;
+}
+
+function difference(before: number | undefined, now: number | undefined): number | undefined {
+  return before === undefined || now === undefined || now < before ? undefined : now - before;
 }

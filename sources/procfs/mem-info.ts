@@ -13,17 +13,23 @@ const LINES = {
 };
 
 /**
- * Parses `/proc/meminfo`, proc(5), into neuron-monitor's shape. A line that is missing or bad costs the fields that need it.
- * Used is MemTotal − MemFree; see README.md for what speaks for this rule.
+ * Parses `/proc/meminfo`, proc(5), into the fields of neuron-monitor. A line that is missing or bad costs the fields that need it.
+ * Used is MemTotal − MemFree; README.md has the reasons. Names of fields that cannot be right are added to `impossible`.
  */
-export function parseMemInfo(text: string): MemoryInfo {
+export function parseMemInfo(text: string, impossible: string[] = []): MemoryInfo {
   const total = bytesOf(text, LINES.total);
   const free = bytesOf(text, LINES.free);
-  const available = bytesOf(text, LINES.available);
+  const available = within(total, bytesOf(text, LINES.available));
   const swapTotal = bytesOf(text, LINES.swapTotal);
   const swapFree = bytesOf(text, LINES.swapFree);
   const used = difference(total, free);
   const swapUsed = difference(swapTotal, swapFree);
+  for (const [name, line, value] of [
+    ['MemFree', LINES.free, used],
+    ['MemAvailable', LINES.available, available],
+    ['SwapFree', LINES.swapFree, swapUsed],
+  ] as const)
+    if (value === undefined && line.test(text)) impossible.push(name);
   return {
     ...(total !== undefined && { memory_total_bytes: total }),
     ...(used !== undefined && { memory_used_bytes: used }),
@@ -38,6 +44,10 @@ function bytesOf(text: string, line: RegExp): number | undefined {
   const kibibytes = parseCount(digits);
   const bytes = kibibytes === undefined ? undefined : kibibytes * BYTES_PER_KIB;
   return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+function within(total: number | undefined, bytes: number | undefined): number | undefined {
+  return total !== undefined && bytes !== undefined && bytes > total ? undefined : bytes;
 }
 
 function difference(total: number | undefined, free: number | undefined): number | undefined {

@@ -1,3 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoName } from '../../src/file-error.ts';
+import type { Host } from '../../src/host.ts';
 import type { GroupReading, RuntimeRef } from '../../src/readings.ts';
 import { runtimeKey } from '../../src/readings.ts';
 import { TICKS_PER_SECOND } from './counts.ts';
@@ -5,7 +9,7 @@ import type { CpuTicks } from './cpu-stat.ts';
 import { passedTicks, percentOf } from './cpu-usage.ts';
 import type { PidStat } from './pid-stat.ts';
 
-/** The moment of a reading: everything is a difference between two of these. */
+/** `Moment` is the time of a reading: shares are differences between two of them. */
 export interface Moment {
   readonly monotonicMs: number;
   /** All CPUs together; absent when `/proc/stat` could not be read. */
@@ -14,7 +18,7 @@ export interface Moment {
   readonly uptimeTicks?: number;
 }
 
-/** CPU of Neuron processes as neuron-monitor computes it: percent of all vCPUs of the host together. */
+/** `ProcessUsage` computes the CPU of Neuron processes as neuron-monitor does: percent of all vCPUs of the host together. */
 export class ProcessUsage {
   readonly #pageBytes: number;
   readonly #before = new Map<string, { readonly stat: PidStat; readonly moment: Moment }>();
@@ -23,7 +27,7 @@ export class ProcessUsage {
     this.#pageBytes = options.pageBytes;
   }
 
-  /** True when this process has been read before. */
+  /** Returns true when this process has been read before. */
   knows(runtime: RuntimeRef): boolean {
     return this.#before.has(runtimeKey(runtime));
   }
@@ -49,7 +53,7 @@ export class ProcessUsage {
     };
   }
 
-  /** Forgets every process not named, so that memory does not grow with processes that were. */
+  /** Drops every process that is not named, so that memory does not grow with processes that ended. */
   retain(runtimes: readonly RuntimeRef[]): void {
     const keys = new Set(runtimes.map((runtime) => runtimeKey(runtime)));
     for (const key of this.#before.keys()) if (!keys.has(key)) this.#before.delete(key);
@@ -65,12 +69,48 @@ function shares(
   const passed = passedTicks(before.moment.cpuTicks, moment.cpuTicks);
   if (passed === 0) return {};
   return {
-    user: percentOf(Math.max(0, stat.userTicks - before.stat.userTicks), passed),
-    system: percentOf(Math.max(0, stat.systemTicks - before.stat.systemTicks), passed),
+    ...share('user', stat.userTicks - before.stat.userTicks, passed),
+    ...share('system', stat.systemTicks - before.stat.systemTicks, passed),
   };
+}
+
+/** Ticks of a process and of the CPUs are not read at the same moment. */
+const SKEW_TICKS = 2;
+
+/** A process has no negative time, and no more than all CPUs together had: anything else has no share. */
+function share(mode: 'user' | 'system', ticks: number, passed: number): { readonly user?: number; readonly system?: number } {
+  if (ticks < 0 || ticks > passed + SKEW_TICKS) return {};
+  return { [mode]: percentOf(Math.min(ticks, passed), passed) };
 }
 
 function uptime(stat: PidStat, moment: Moment): { readonly uptime_seconds?: number } {
   const ticks = moment.uptimeTicks === undefined ? -1 : moment.uptimeTicks - stat.startTicks;
   return ticks < 0 ? {} : { uptime_seconds: ticks / TICKS_PER_SECOND };
+}
+
+/** AT_PAGESZ of the kernel's auxvec.h. */
+const PAGE_SIZE_TYPE = 6n;
+const USUAL_PAGE_BYTES = 4096;
+
+/** Reads the bytes of a memory page from the auxiliary vector of this process; 4096 where that cannot be read. */
+export function pageBytes(host: Host): number {
+  let vector: Buffer;
+  try {
+    vector = readFileSync(join(host.procRoot, 'self', 'auxv'));
+  } catch (thrown) {
+    if (errnoName(thrown) === undefined) throw thrown;
+    return USUAL_PAGE_BYTES;
+  }
+  return parsePageBytes(vector) ?? USUAL_PAGE_BYTES;
+}
+
+/** Parses pairs of 64-bit type and value, getauxval(3); undefined when no page size that is possible is among them. */
+export function parsePageBytes(vector: Uint8Array): number | undefined {
+  const view = new DataView(vector.buffer, vector.byteOffset, vector.byteLength);
+  for (let at = 0; at + 16 <= view.byteLength; at += 16) {
+    if (view.getBigUint64(at, true) !== PAGE_SIZE_TYPE) continue;
+    const bytes = Number(view.getBigUint64(at + 8, true));
+    return bytes >= USUAL_PAGE_BYTES && bytes <= 1 << 20 ? bytes : undefined;
+  }
+  return undefined;
 }

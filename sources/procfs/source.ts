@@ -7,17 +7,15 @@ import type { AnyGroupReading, MetricGroup, RuntimeRef } from '../../src/reading
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { deniedProcesses, failureOf, hostFinding } from '../visibility.ts';
 import type { ScanResult } from '../processes/inspector.ts';
-import { bootTimeMs, startTimeMs } from './boot-time.ts';
 import { TICKS_PER_SECOND } from './counts.ts';
 import { parseCpuStat } from './cpu-stat.ts';
 import type { CpuStat } from './cpu-stat.ts';
-import { HostUsage } from './host-usage.ts';
+import { HostUsage } from './cpu-usage.ts';
 import { KeptFile } from './kept-file.ts';
 import { parseMemInfo } from './mem-info.ts';
-import { pageBytes } from './page-size.ts';
-import { parsePidStat } from './pid-stat.ts';
+import { bootTimeMs, parsePidStat, startTimeMs } from './pid-stat.ts';
 import type { PidStat } from './pid-stat.ts';
-import { ProcessUsage } from './process-usage.ts';
+import { ProcessUsage, pageBytes } from './process-usage.ts';
 import type { Moment } from './process-usage.ts';
 
 export interface ProcfsOptions {
@@ -121,9 +119,11 @@ class ProcfsSource implements PullSource {
 
   #readMemory(cycle: Cycle, monotonicMs: number): void {
     try {
-      const data = parseMemInfo(this.#memoryFile.text());
+      const impossible: string[] = [];
+      const data = parseMemInfo(this.#memoryFile.text(), impossible);
       if (data.memory_total_bytes === undefined || data.memory_used_bytes === undefined)
         cycle.fail('memory_info', new AgentError('source_malformed', this.id, `${this.#memoryFile.path}: no MemTotal or MemFree`));
+      else if (impossible.length > 0) cycle.fail('memory_info', impossibleValues(this.#memoryFile.path, impossible.join(', ')));
       const before = this.#memoryReadMs;
       this.#memoryReadMs = monotonicMs;
       const period = before === undefined ? undefined : { periodSeconds: (monotonicMs - before) / 1000 };
@@ -165,15 +165,16 @@ class ProcfsSource implements PullSource {
     const stat = parsePidStat(text);
     if (stat === undefined) cycle.fail('neuron_runtime_vcpu_usage', new AgentError('source_malformed', this.id, `${path}: not understood`));
     else if (!this.#isSame(runtime, stat)) return 'ended';
+    else if (stat.impossibleFields !== undefined) cycle.fail('neuron_runtime_vcpu_usage', impossibleValues(path, 'vsize or rss'));
     return stat;
   }
 
-  /** Read before, or by whoever knows its start time, which stands nowhere but under `/proc`. */
+  /** True for a process that was read before, here or by the reader of its start time, which is nowhere but under `/proc`. */
   #wasSeen(runtime: RuntimeRef): boolean {
     return runtime.startTimeMs !== undefined || this.#processUsage.knows(runtime);
   }
 
-  /** A pid alone does not name a process: it may have been given to another one. */
+  /** A pid alone does not name a process: it may have another owner by now. */
   #isSame(runtime: RuntimeRef, stat: PidStat): boolean {
     if (runtime.startTimeMs === undefined || this.#bootTimeMs === undefined) return true;
     return Math.abs(startTimeMs(this.#bootTimeMs, stat.startTicks) - runtime.startTimeMs) < 1000 / TICKS_PER_SECOND;
@@ -199,7 +200,7 @@ class ProcfsSource implements PullSource {
   }
 }
 
-/** What one read brings together. */
+/** `Cycle` collects the readings and failures of one read. */
 class Cycle {
   readonly readings: AnyGroupReading[] = [];
   readonly failures: SourceFailure[] = [];
@@ -214,7 +215,12 @@ function malformed(path: string, stat: CpuStat): AgentError {
   return new AgentError('source_malformed', 'procfs', `${path}: ${what}`);
 }
 
-/** In neuron-monitor's own words: `open /proc/1/stat: no such file or directory`. */
+/** Values that no machine has are dropped; the rest of the file counts. */
+function impossibleValues(path: string, what: string): AgentError {
+  return new AgentError('source_malformed', 'procfs', `${path}: ${what} cannot be right`);
+}
+
+/** Returns neuron-monitor's own words: `open /proc/1/stat: no such file or directory`. */
 function sentence(path: string, thrown: unknown): string {
   const errno = errnoName(thrown);
   if (errno === 'ENOENT') return `open ${path}: no such file or directory`;

@@ -91,6 +91,51 @@ describe('identity', () => {
   });
 });
 
+describe('an identity while its process lives', () => {
+  const CGROUP = `0::/kubepods.slice/kubepods-pod${POD_UID.replaceAll('-', '_')}.slice/cri-containerd-${CONTAINER_ID}.scope\n`;
+  const environment = { NEURON_PROCESS_TAG: 'train', NEURON_LOGICAL_NC_CONFIG: '1' };
+
+  test.each([
+    ['cgroup', { environment }, { environment, cgroup: CGROUP }],
+    ['environ', { cgroup: CGROUP }, { environment, cgroup: CGROUP }],
+    ['cgroup and environ', {}, { environment, cgroup: CGROUP }],
+  ])('gains what %s did not show at first', async (_title, first, later) => {
+    const { host, inspector } = neuronHost();
+    startProcess(host, { pid: 7, startTicks: 100, ...first });
+    inspector.identify(7);
+    startProcess(host, { pid: 7, startTicks: 100, ...later });
+    await host.clock.advance(60_000);
+    expect(inspector.identify(7)).toMatchObject({
+      tag: 'train',
+      logicalCoreConfig: 1,
+      attributes: { 'container.id': CONTAINER_ID, 'k8s.pod.uid': POD_UID },
+    });
+  });
+
+  test.each([
+    ['cgroup', { environment: { NEURON_LOGICAL_NC_CONFIG: '1' } }],
+    ['the link to the program', { cgroup: CGROUP }],
+    ['every file', {}],
+  ])('loses nothing when %s is missing once', async (_title, later) => {
+    const { host, inspector } = neuronHost();
+    const whole = { environment: { NEURON_LOGICAL_NC_CONFIG: '1' }, cgroup: CGROUP, executable: '/bin/app' };
+    startProcess(host, { pid: 7, startTicks: 100, ...whole });
+    const before = inspector.identify(7);
+    startProcess(host, { pid: 7, startTicks: 100, command: 'thread', ...later });
+    await host.clock.advance(60_000);
+    expect(inspector.identify(7)).toEqual(before);
+  });
+
+  test('is not passed on to the next owner of its pid', async () => {
+    const { host, inspector } = neuronHost();
+    startProcess(host, { pid: 7, startTicks: 100, environment, cgroup: CGROUP, executable: '/bin/app' });
+    inspector.identify(7);
+    startProcess(host, { pid: 7, startTicks: 200, command: 'other' });
+    expect(inspector.identify(7)).toMatchObject({ tag: '7', attributes: { 'process.executable.name': 'other' } });
+    expect(inspector.identify(7)?.attributes).not.toHaveProperty('container.id');
+  });
+});
+
 describe('discovery', () => {
   test('processes with a Neuron device open, and no others', () => {
     const { host, discover } = neuronHost();

@@ -3,9 +3,9 @@ import * as fc from 'fast-check';
 import { countAt, parseCount } from '../../../sources/procfs/counts.ts';
 import { parseCpuStat } from '../../../sources/procfs/cpu-stat.ts';
 import type { CpuStat } from '../../../sources/procfs/cpu-stat.ts';
-import { CpuClock, cpuShares, percentOf } from '../../../sources/procfs/cpu-usage.ts';
+import { CpuClock, HostUsage, cpuShares, percentOf } from '../../../sources/procfs/cpu-usage.ts';
 import { parseMemInfo } from '../../../sources/procfs/mem-info.ts';
-import { parsePageBytes } from '../../../sources/procfs/page-size.ts';
+import { parsePageBytes } from '../../../sources/procfs/process-usage.ts';
 import { parsePidStat } from '../../../sources/procfs/pid-stat.ts';
 
 describe('counts', () => {
@@ -180,12 +180,79 @@ describe('shares', () => {
 });
 
 describe('time by mode', () => {
-  test('holds what the kernel took back, and starts over when a CPU did', () => {
+  const IO_WAIT = 4;
+  const STEAL = 7;
+  const secondsOf = (mode: number, name: string, ticks: readonly number[]) => {
     const clock = new CpuClock();
-    const ioWait = (ticks: number): number | undefined => clock.advance([0, 0, 0, 0, ticks, 0, 0, 0])['io_wait'];
-    expect([ioWait(700), ioWait(698), ioWait(699), ioWait(705), ioWait(405), ioWait(404), ioWait(100)]).toEqual([
-      7, 7, 7, 7.05, 7.05, 4.04, 1,
-    ]);
+    return ticks.map((value) => clock.advance(Array.from({ length: 8 }, (_, at) => (at === mode ? value : 0)))[name]);
+  };
+
+  test.each([
+    ['waits until a small fall is passed', IO_WAIT, 'io_wait', [700, 698, 699, 705], [7, 7, 7, 7.05]],
+    ['goes on from where it was after a large fall', IO_WAIT, 'io_wait', [700, 100, 150, 149, 250], [7, 7, 7.5, 7.5, 8.5]],
+    [
+      'goes on when stolen time is set back again and again',
+      STEAL,
+      'steal',
+      [1e9, 6e8, 2e8, 0, 500, 1_500],
+      [1e7, 1e7, 1e7, 1e7, 1e7 + 5, 1e7 + 15],
+    ],
+    ['goes on when a CPU starts over', 0, 'user', [50_000, 10, 60], [500, 500, 500.5]],
+  ] as const)('%s', (_title, mode, name, ticks, seconds) => {
+    expect(secondsOf(mode, name, ticks)).toEqual(seconds);
+  });
+
+  test('never falls and never jumps by more than the kernel counted', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(1e12), { minLength: 2 }), (ticks) => {
+        const seconds = secondsOf(STEAL, 'steal', ticks).map((value) => value ?? NaN);
+        for (let at = 1; at < ticks.length; at += 1) {
+          const rose = (seconds[at] ?? NaN) - (seconds[at - 1] ?? NaN);
+          expect(rose).toBeGreaterThanOrEqual(0);
+          expect(rose).toBeLessThanOrEqual(Math.max(0, (ticks[at] ?? 0) - (ticks[at - 1] ?? 0)) / 100 + 1e-3);
+        }
+      }),
+    );
+  });
+});
+
+describe('shares over a sequence of /proc/stat', () => {
+  /** Each second a CPU has 50 ticks user, 10 system, 40 idle; `change` alters the modes of second `k`. */
+  function utilizations(change: (ticks: number[], k: number) => void) {
+    const usage = new HostUsage();
+    return Array.from({ length: 8 }, (_, k) => {
+      const ticks = [1_000 + 50 * k, 0, 500 + 10 * k, 9_000 + 40 * k, 1_000, 0, 10, 5];
+      change(ticks, k);
+      return usage.next({ all: ticks, cpus: new Map([[0, ticks]]), malformedLines: 0 }, k * 1_000).data.average_usage;
+    }).slice(1);
+  }
+
+  const STEADY = { user: 50, nice: 0, system: 10, idle: 40, io_wait: 0, irq: 0, soft_irq: 0 };
+
+  test.each([
+    ['nothing unusual happens', () => {}],
+    ['I/O wait falls by a tick', (ticks: number[], k: number) => void (ticks[4] = k >= 3 ? 999 : 1_000)],
+    ['I/O wait falls by ten seconds', (ticks: number[], k: number) => void (ticks[4] = k >= 3 ? 0 : 1_000)],
+    ['stolen time is set back by days', (ticks: number[], k: number) => void (ticks[7] = Math.max(0, 1e9 - (k >= 3 ? 4e8 * k : 0)))],
+    ['stolen time overflows', (ticks: number[], k: number) => void (ticks[7] = k === 4 ? 0 : 1e12 + k)],
+    ['stolen time rises', (ticks: number[], k: number) => void (ticks[7] = 5 + 25 * k)],
+  ])('are right in every second when %s', (_title, change) => {
+    expect(utilizations(change)).toEqual(Array.from({ length: 7 }, () => STEADY));
+  });
+
+  test('are missing in the one second in which a CPU starts over, and right before and after it', () => {
+    const shares = utilizations((ticks, k) => {
+      if (k >= 4) for (let mode = 0; mode < 8; mode += 1) ticks[mode] = (ticks[mode] ?? 0) - (mode === 3 ? 9_000 : 0);
+    });
+    expect(shares).toEqual([STEADY, STEADY, STEADY, undefined, STEADY, STEADY, STEADY]);
+  });
+
+  test('are shares of the time that was not stolen', () => {
+    const shares = utilizations((ticks, k) => {
+      ticks[3] = 9_000 + 15 * k;
+      ticks[7] = 5 + 25 * k;
+    });
+    expect(shares[0]).toEqual({ ...STEADY, user: 66.67, system: 13.33, idle: 20 });
   });
 });
 
@@ -214,6 +281,17 @@ describe('/proc/meminfo', () => {
     ['a name that only ends like ours', 'XMemTotal: 100 kB\n', {}],
   ])('%s', (_name, given, expected) => {
     expect(parseMemInfo(given)).toEqual(expected);
+  });
+
+  test.each([
+    ['more free than there is', 'MemTotal: 100 kB\nMemFree: 101 kB\n', ['MemFree']],
+    ['more available than there is', 'MemTotal: 100 kB\nMemFree: 1 kB\nMemAvailable: 101 kB\n', ['MemAvailable']],
+    ['more free swap than swap', 'MemTotal: 100 kB\nMemFree: 1 kB\nSwapTotal: 1 kB\nSwapFree: 2 kB\n', ['SwapFree']],
+    ['no such line', 'MemTotal: 100 kB\nMemFree: 1 kB\n', []],
+  ])('fields that cannot be right are named: %s', (_name, given, expected) => {
+    const impossible: string[] = [];
+    parseMemInfo(given, impossible);
+    expect(impossible).toEqual(expected);
   });
 });
 

@@ -1,7 +1,8 @@
 import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { bootTimeMs } from '../../../sources/procfs/boot-time.ts';
+import { bootTimeMs } from '../../../sources/procfs/pid-stat.ts';
+import type { ScanResult } from '../../../sources/processes/inspector.ts';
 import { createProcfsSource } from '../../../sources/procfs/source.ts';
 import type { MetricGroup, RuntimeRef } from '../../../src/readings.ts';
 import type { ReadingBatch } from '../../../src/source.ts';
@@ -85,7 +86,7 @@ describe('procfs source', () => {
       average_usage: { user: 50, system: 10, idle: 40 },
       usage_data: { 0: { user: 50 }, 2: { user: 50 }, 3: { user: 50 } },
       context_switch_count: 100,
-      cpu_time: { idle: 27_002.1 },
+      cpu_time: { idle: 36_000.8 },
     });
     expect(batches.every((batch) => batch.failures.length === 0)).toBe(true);
   });
@@ -202,3 +203,34 @@ describe('boot time', () => {
 function openDescriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
+
+describe('processes that may not be looked at', () => {
+  function withScans(scans: () => ScanResult) {
+    const host = fixtureHost(temporaryFolder());
+    writeTree(host.procRoot, { stat: 'cpu  1 0 0 1 0 0 0 0\n', meminfo: 'MemTotal: 2 kB\nMemFree: 1 kB\n', uptime: '1.00 1.00\n' });
+    return createProcfsSource({ host, runtimes: () => [], scans });
+  }
+
+  test('are one failure for each scan, with their number and the remedy as fields', () => {
+    let scans: ScanResult = { count: 1, denied: 12 };
+    const source = withScans(() => scans);
+    const first = read(source);
+    expect(first.deniedProcesses).toBe(12);
+    expect(first.failures[0]?.error).toMatchObject({ code: 'source_denied', details: { processes: 12 } });
+    expect(read(source).failures).toEqual([]);
+    scans = { count: 2, denied: 13 };
+    const third = read(source);
+    expect(third.deniedProcesses).toBe(13);
+    expect(third.failures[0]?.error.message).toBe(first.failures[0]?.error.message);
+  });
+
+  test('are none where all may be looked at, which is known as well', () => {
+    const batch = read(withScans(() => ({ count: 1, denied: 0 })));
+    expect(batch.deniedProcesses).toBe(0);
+    expect(batch.failures).toEqual([]);
+  });
+
+  test('are not known before the first scan has ended', () => {
+    expect(read(withScans(() => ({ count: 0, denied: 0 })))).not.toHaveProperty('deniedProcesses');
+  });
+});
