@@ -4,6 +4,7 @@ import type { MetricData, ResourceMetrics, ScopeMetrics } from '@opentelemetry/s
 import { SMOOTHED_STEP_MS } from '../../src/sample-clock.ts';
 import { msFromHrTime } from '../../src/series.ts';
 import { withPoints } from '../wire/points.ts';
+import { remember } from '../wire/remember.ts';
 
 /** Times of one scope of one resource. */
 interface ScopeTimes {
@@ -18,6 +19,9 @@ interface ResourceTimes {
   readonly scopes: Map<string, ScopeTimes>;
 }
 
+/** More resources than a host has processes; times of those that were exported least recently are forgotten. */
+const MAX_RESOURCES = 4_096;
+
 interface TimeRange {
   readonly oldest: HrTime;
   readonly newest: HrTime;
@@ -30,7 +34,9 @@ interface TimeRange {
  * the delay, and holding it back for the next request would not help, since that request would begin with the older time.
  */
 export class OrderedTimes {
-  readonly #resources = new WeakMap<Resource, ResourceTimes>();
+  /** By identity, because other attributes of a resource may come later (instance metadata) while its series stay the same. */
+  readonly #resources = new Map<string, ResourceTimes>();
+  readonly #identities = new WeakMap<Resource, string>();
 
   /** Returns the same collection, scopes in order of time; a metric whose times are in order stays the same object. */
   convert(resourceMetrics: readonly ResourceMetrics[]): readonly ResourceMetrics[] {
@@ -40,7 +46,8 @@ export class OrderedTimes {
   #resource(one: ResourceMetrics): ResourceMetrics {
     const { resource, scopeMetrics } = one;
     const ranges = scopeMetrics.map(({ metrics }) => rangeOf(metrics));
-    const before = this.#resources.get(resource);
+    const identity = remember(this.#identities, resource, identityOf);
+    const before = this.#resources.get(identity);
     const known = before === undefined || wasSetBack(before, scopeMetrics, ranges) ? undefined : before;
     const times: ResourceTimes = known ?? { newest: [0, 0], scopes: new Map() };
     const floor = times.newest;
@@ -54,10 +61,23 @@ export class OrderedTimes {
       if (to === undefined) return { at: range.oldest, scope };
       return { at: to, scope: { scope: scope.scope, metrics: scope.metrics.map((metric) => moved(metric, to)) } };
     });
-    this.#resources.set(resource, times);
+    this.#keep(identity, times);
     // A collection may be split into several requests: the older scopes go into the first one.
     return { resource, scopeMetrics: ordered.toSorted((a, b) => compare(a.at, b.at)).map(({ scope }) => scope) };
   }
+
+  #keep(identity: string, times: ResourceTimes): void {
+    this.#resources.delete(identity);
+    this.#resources.set(identity, times);
+    const [oldest] = this.#resources.keys();
+    if (this.#resources.size > MAX_RESOURCES && oldest !== undefined) this.#resources.delete(oldest);
+  }
+}
+
+/** Backends of the Prometheus family tell series apart by these and by nothing else of the resource. */
+function identityOf({ attributes }: Resource): string {
+  const { 'service.namespace': namespace, 'service.name': name, 'service.instance.id': instance } = attributes;
+  return JSON.stringify(instance === undefined ? attributes : [namespace, name, instance]);
 }
 
 function wasSetBack({ scopes }: ResourceTimes, scopeMetrics: readonly ScopeMetrics[], ranges: readonly (TimeRange | undefined)[]): boolean {

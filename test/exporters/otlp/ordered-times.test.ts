@@ -35,13 +35,14 @@ class PrometheusRules {
       if (times.length === 0) continue;
       if (Math.min(...times) < (this.#newest.get(target) ?? 0)) this.refused.push(`target_info of ${target}`);
       this.#newest.set(target, Math.max(...times));
-      for (const { metrics } of scopeMetrics) for (const metric of metrics) this.#take(target, metric);
+      const instance = JSON.stringify(resource.attributes['service.instance.id'] ?? target);
+      for (const { metrics } of scopeMetrics) for (const metric of metrics) this.#take(instance, metric);
     }
   }
 
-  #take(target: string, { descriptor, dataPoints }: ResourceMetrics['scopeMetrics'][number]['metrics'][number]): void {
+  #take(instance: string, { descriptor, dataPoints }: ResourceMetrics['scopeMetrics'][number]['metrics'][number]): void {
     for (const { attributes, endTime, startTime, value } of dataPoints) {
-      const series = `${target} ${descriptor.name} ${JSON.stringify(attributes)}`;
+      const series = `${instance} ${descriptor.name} ${JSON.stringify(attributes)}`;
       const timeMs = Math.floor(msFromHrTime(endTime));
       const last = this.#series.get(series);
       if (last !== undefined && (timeMs < last.timeMs || (timeMs === last.timeMs && value !== last.value))) this.refused.push(series);
@@ -137,6 +138,7 @@ describe('OrderedTimes', () => {
       case: 'a late group whose next sample has its time and a microsecond more',
       collections: [[group('a', 900)], [group('late', 300)], [group('late', 900.001)]],
     },
+    { case: 'a resource that gets further attributes between two samples of one millisecond', collections: moreAttributes() },
     { case: 'a wall clock that is set back by two seconds', collections: clockSteps(2_000) },
   ])('makes requests that Prometheus takes: $case', ({ collections }) => {
     expect(refusedOf(collections)).toEqual([]);
@@ -228,6 +230,11 @@ function twiceLate(): ResourceMetrics[][] {
 function lateProcess(): ResourceMetrics[][] {
   const process = resourceMetrics({ 'service.instance.id': 'process' }, []).resource;
   return [[group('a', 480)], [group('p', 209, process)], [group('a', 1480), group('p', 1480, process)], [group('q', 1300, process)]];
+}
+
+function moreAttributes(): ResourceMetrics[][] {
+  const known = resourceMetrics({ 'service.instance.id': 'host', 'host.id': 'i-1' }, []).resource;
+  return [[group('a', 480)], [group('a', 480.2, known)], [group('b', 300, known)], [group('a', 1480, known)]];
 }
 
 function clockSteps(backMs: number): ResourceMetrics[][] {
