@@ -4,7 +4,7 @@ import { AGENT_SECTION } from '../config/schema.ts';
 import { didYouMean } from '../config/suggest.ts';
 import { PROMETHEUS_TYPE } from '../exporters/prometheus/settings.ts';
 import { SOURCE_SECTION } from '../sources/settings.ts';
-import { EXIT } from '../src/errors.ts';
+import { AgentError, EXIT } from '../src/errors.ts';
 import type { Setting } from '../src/settings.ts';
 import { VERSION } from '../src/version.ts';
 import type { ConfigInput } from './config.ts';
@@ -54,6 +54,10 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (thrown) {
+    if (thrown instanceof AgentError && thrown.code === 'config_invalid') {
+      io.stderr.write(`neuron-otel: ${thrown.message}\n`);
+      return EXIT.config;
+    }
     if (!(thrown instanceof CommanderError)) throw thrown;
     return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }

@@ -79,6 +79,7 @@ class NdsSource implements PullSource {
     if (numbering === undefined) {
       return this.#batch(clock.nowMs(), [], [failure(new AgentError('source_absent', this.id, 'the kind of Neuron device is not known'))]);
     }
+    const memoryPeriodSeconds = this.#nextMemoryPeriod(wanted);
     const link = this.#currentLink();
     // Still inside the driver since an earlier read, which has said so.
     if (link === undefined || link.isBusy) return this.#batch(clock.nowMs(), [], []);
@@ -86,7 +87,7 @@ class NdsSource implements PullSource {
       const answer = await this.#ask(link, wanted, numbering, signal);
       const sampledAtMs = clock.nowMs();
       if (answer.kind !== 'sample') throw link.end ?? new AgentError('internal', this.id, 'the datastore reader gave no sample');
-      return this.#batchOf(answer.sample, { numbering, sampledAtMs, memoryPeriodSeconds: this.#nextMemoryPeriod(wanted) });
+      return this.#batchOf(answer.sample, { numbering, sampledAtMs, memoryPeriodSeconds });
     } catch (thrown) {
       if (link.end !== undefined) this.#restartAtMs = clock.monotonicMs() + RESTART_MS;
       return this.#batch(clock.nowMs(), [], [failure(AgentError.from(thrown, 'internal', this.id))]);

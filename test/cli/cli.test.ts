@@ -41,6 +41,16 @@ describe('neuron-otel', () => {
     }
   });
 
+  it.each([[], ['validate'], ['once', '--format', 'json']])(
+    'explains an instance type that cannot be simulated in one line and exits 78: %s',
+    async (...command) => {
+      const { exitCode, stdout, stderr } = await cli([...command, '--source', 'virtual:trn1.2xlarge']);
+      expect(exitCode).toBe(78);
+      expect(stdout).toBe('');
+      expect(stderr).toMatch(/^neuron-otel: no simulated trn1\.2xlarge; there are .*trn1\.32xlarge.*\n$/);
+    },
+  );
+
   it('counts bad lines and goes on with the next good one', async () => {
     const [first = '', ...rest] = STREAM.toString('utf8').trimEnd().split('\n');
     const { exitCode, stdout, stderr } = await cli(['--source', '-'], { stdin: [first, '{"broken":', ...rest, '{"partial'].join('\n') });
