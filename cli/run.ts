@@ -11,8 +11,8 @@ import { load } from './config.ts';
 import type { AgentConfig, ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
 
-/** neuron-monitor's own first record covers some 60 ms; ten ticks of the kernel's clock are 100. */
-export const FIRST_READINGS_APART_MS = 80;
+/** neuron-monitor's own first record covers 62 ms; ten ticks of the kernel's clock, which shares of CPU time are made of, are 100. */
+export const FIRST_READINGS_APART_MS = 100;
 
 /** Collects and exports until the stream ends, a stop is asked for, or nobody reads the only output. */
 export async function run(input: ConfigInput, io: CliIo): Promise<number> {

@@ -15,7 +15,7 @@ import type { AgentConfig } from './config.ts';
 /** The simulated host has the same history in every run, and is past its start when it is first read. */
 const SEED = 7;
 const WARM_UP_MS = 120_000;
-const FIRST_STEP_MS = 40;
+const FIRST_STEP_MS = 20;
 const FIRST_STEPS_MS = 1_500;
 const DEFAULT_INSTANCE_TYPE = 'trn2.48xlarge';
 
@@ -59,7 +59,7 @@ async function virtualSources(
   };
 }
 
-/** A first report covers less than a tenth of a second, so the host moves in small steps until it is out. */
+/** A first report covers a tenth of a second, so the host moves in small steps until it is out. */
 function runInFirstSteps(virtual: VirtualHost, clock: Clock, periodMs: number): Timer {
   virtual.run(Math.min(FIRST_STEP_MS, periodMs));
   return clock.setTimer(() => virtual.run(periodMs), FIRST_STEPS_MS, { background: true });

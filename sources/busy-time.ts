@@ -26,10 +26,13 @@ const SLACK_US = 5_000;
 const SHORTEST_EXECUTION_US = 1;
 /** After so many executions without other evidence the documented unit is taken before nanoseconds, which no document names. */
 const ENOUGH_EXECUTIONS = 100;
-/** Executions × last latency is a rough estimate of the busy time. Units are a factor of 1,000 apart, so it need not be good. */
+/**
+ * Executions × last latency is a rough estimate of the busy time, exact for one execution. Units are a factor of 1,000 apart, so it need not
+ * be good. The first period, a tenth of a second, often has but one.
+ */
 const MAX_ESTIMATE_FACTOR = 30;
-/** So many executions make the estimate usable: the last latency alone may be far from the average. */
-const MIN_ESTIMATED_EXECUTIONS = 3;
+/** Fewer executions than this may be a rounding of the counters: only more of them can be impossibly short. */
+const MIN_SHORT_EXECUTIONS = 3;
 
 /**
  * `UnitFromLatency` finds the unit of `TIME_IN_USE` of a datastore. A unit is ruled out when a core would have been busy for longer than there was
@@ -78,7 +81,7 @@ export class UnitFromLatency {
   }
 
   #estimate(busy: number, { completed, latencySeconds }: CoreWork): BusyTimeUnit | undefined {
-    if (latencySeconds === undefined || completed < MIN_ESTIMATED_EXECUTIONS) return undefined;
+    if (latencySeconds === undefined || completed < 1) return undefined;
     const expectedUs = completed * latencySeconds * 1e6;
     return UNITS.find((unit) => {
       const factor = busy / PER_MICROSECOND[unit] / expectedUs;
@@ -89,7 +92,7 @@ export class UnitFromLatency {
 
 function isImpossible(busyUs: number, { maxSinceLastMoveMs, completed }: CoreWork): boolean {
   if (busyUs > maxSinceLastMoveMs * 1_000 * MAX_SHARE + SLACK_US) return true;
-  return completed >= MIN_ESTIMATED_EXECUTIONS && busyUs / completed < SHORTEST_EXECUTION_US;
+  return completed >= MIN_SHORT_EXECUTIONS && busyUs / completed < SHORTEST_EXECUTION_US;
 }
 
 export function busyMilliseconds(busy: number, unit: BusyTimeUnit): number {

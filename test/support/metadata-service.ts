@@ -27,6 +27,8 @@ export interface MetadataService {
   /** `METHOD path` of every request so far. */
   readonly requests: readonly string[];
   misbehave: Misbehave;
+  /** Time that passes before each answer. */
+  answerMs: number;
   /** Resolves when the next request has come. */
   nextRequest(): Promise<void>;
   stop(): Promise<void>;
@@ -42,14 +44,18 @@ export async function startMetadataService(values: Readonly<Record<string, strin
     requests.push(`${method} ${url}`);
     for (const resolve of waiting.splice(0)) resolve();
     if (service.misbehave({ method, path: url }, response, incoming)) return;
-    const value = values[url.replace('/latest/meta-data/', '')];
-    if (url === '/latest/api/token') {
-      const isAsked = method === 'PUT' && /^\d+$/.test(String(incoming.headers['x-aws-ec2-metadata-token-ttl-seconds']));
-      token += isAsked ? 1 : 0;
-      response.writeHead(isAsked ? 200 : 400).end(isAsked ? `token-${token}==` : '');
-    } else if (incoming.headers['x-aws-ec2-metadata-token'] !== `token-${token}==`) response.writeHead(401).end();
-    else if (value === undefined) response.writeHead(404).end('<html>404</html>');
-    else response.writeHead(200).end(value);
+    const answer = (): void => {
+      const value = values[url.replace('/latest/meta-data/', '')];
+      if (url === '/latest/api/token') {
+        const isAsked = method === 'PUT' && /^\d+$/.test(String(incoming.headers['x-aws-ec2-metadata-token-ttl-seconds']));
+        token += isAsked ? 1 : 0;
+        response.writeHead(isAsked ? 200 : 400).end(isAsked ? `token-${token}==` : '');
+      } else if (incoming.headers['x-aws-ec2-metadata-token'] !== `token-${token}==`) response.writeHead(401).end();
+      else if (value === undefined) response.writeHead(404).end('<html>404</html>');
+      else response.writeHead(200).end(value);
+    };
+    if (service.answerMs === 0) answer();
+    else setTimeout(answer, service.answerMs);
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -60,6 +66,7 @@ export async function startMetadataService(values: Readonly<Record<string, strin
     endpoint: `http://127.0.0.1:${address.port}`,
     requests,
     misbehave: () => false,
+    answerMs: 0,
     nextRequest: () =>
       new Promise((resolve) => {
         waiting.push(resolve);

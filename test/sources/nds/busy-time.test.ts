@@ -20,7 +20,8 @@ describe('unit of busy time', () => {
     ['… until executions × latency decide', [{ busy: 500_000_000, completed: 50, latencySeconds: 0.01 }], 'ns'],
     ['little busy time that fits executions × latency: microseconds', [{ busy: 400_000, completed: 40, latencySeconds: 0.01 }], 'us'],
     ['the same as picoseconds', [{ busy: 400_000_000_000, completed: 40, latencySeconds: 0.01 }], 'ps'],
-    ['two executions are too few to estimate by', [{ busy: 20_000, completed: 2, latencySeconds: 0.01 }], undefined],
+    ['one execution is enough: the busy time is its latency', [{ busy: 9_900_000_000, completed: 1, latencySeconds: 0.01 }], 'ps'],
+    ['no execution is nothing to estimate by', [{ busy: 20_000, completed: 0, latencySeconds: 0.01 }], undefined],
     ['no latency, a hundred executions that picoseconds would make impossibly short', [{ busy: 400_000, completed: 100 }], 'us'],
     [
       'one execution that was longer than the interval',
