@@ -9,7 +9,10 @@ import type { PullSource, ReadingBatch } from './source.ts';
 const SOURCE_DEADLINE_MS = 5_000;
 /** Sources that answer within this time share one report and one tick. */
 const GATHER_MS = 250;
-/** The first report waits longer for its sources: the metadata service has a budget of one second. */
+/**
+ * The first cycle waits longer for its sources, so that its resources and its report have the facts of the host: the metadata service has a
+ * budget of one second. Series that gain `host.id` later are others where it is a label.
+ */
 const FIRST_GATHER_MS = 1_200;
 
 export interface PullCycleOptions {
@@ -33,6 +36,7 @@ type Ask = (source: PullSource, groups: ReadonlySet<MetricGroup>, take: (batch: 
 export class PullCycle {
   readonly #options: PullCycleOptions;
   readonly #asked = new Set<PullSource>();
+  #isFirst = true;
 
   constructor(options: PullCycleOptions) {
     this.#options = options;
@@ -40,7 +44,9 @@ export class PullCycle {
 
   /** Groups are due: every source that serves some of them is asked once. */
   async run(due: ReadonlySet<MetricGroup>): Promise<void> {
-    await this.#gather(due, [GATHER_MS], async (source, groups, take) => take(await this.#read(source, groups)));
+    const timeMs = this.#isFirst ? FIRST_GATHER_MS : GATHER_MS;
+    this.#isFirst = false;
+    await this.#gather(due, [timeMs], async (source, groups, take) => take(await this.#read(source, groups)));
   }
 
   /**
@@ -48,6 +54,7 @@ export class PullCycle {
    * readings. neuron-monitor does the same: the first record that was captured covers 62 ms.
    */
   async runTwice(due: ReadonlySet<MetricGroup>, { apartMs }: { readonly apartMs: number }): Promise<void> {
+    this.#isFirst = false;
     await this.#gather(due, [FIRST_GATHER_MS, apartMs + GATHER_MS], async (source, groups, take) => {
       take(await this.#read(source, groups));
       const measured = new Set([...groups].filter((group) => !isFact(group)));

@@ -4,8 +4,8 @@ import type { Clock } from './host.ts';
 export const SMOOTHED_STEP_MS = 2_000;
 /** Smaller differences are the adjustment of a clock, not a step; start times do not follow them. */
 const SHIFT_TOLERANCE_MS = 500;
-/** Two samples within one millisecond still have different times. */
-const LEAST_ADVANCE_MS = 0.001;
+/** Two cycles within one millisecond still have different times: that is as fine as Prometheus keeps them. */
+const LEAST_ADVANCE_MS = 1;
 
 /** How the wall clock relates to the one that the agent was started with. The object is the same until one of the numbers changes. */
 export interface ClockState {
