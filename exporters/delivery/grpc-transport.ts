@@ -50,8 +50,8 @@ export class GrpcTransport implements Transport {
 
   async send(request: DeliveryRequest, signal: AbortSignal): Promise<SendOutcome> {
     if (request.contentType !== 'application/x-protobuf') return refused(`queued as ${request.contentType}, which gRPC does not carry`);
-    const { timeoutMs, clock, remedy } = this.#options;
-    const target = shownUrl(this.#url);
+    const { timeoutMs, clock, remedy, proxy } = this.#options;
+    const target = `${shownUrl(this.#url)}${proxy === undefined ? '' : ` through the proxy ${shownUrl(proxy.url)}`}`;
     const options = { signal, timeoutMs, clock, target, remedy: (code: string) => remedy?.(code, this.#url) };
     return await attempt(options, async (ending) => {
       try {

@@ -58,9 +58,8 @@ export class HttpTransport implements Transport {
   }
 
   send(request: DeliveryRequest, signal: AbortSignal): Promise<SendOutcome> {
-    const { timeoutMs, clock, remedy } = this.#options;
-    const target = shownUrl(this.#url);
-    const options = { signal, timeoutMs, clock, target, remedy: (code: string) => remedy?.(code, this.#url) };
+    const { timeoutMs, clock } = this.#options;
+    const options = { signal, timeoutMs, clock, target: this.#target, remedy: (code: string) => this.#remedy(code) };
     return attempt(options, async (ending) => {
       try {
         return await this.#once(request, ending);
@@ -74,6 +73,18 @@ export class HttpTransport implements Transport {
   async #once(request: DeliveryRequest, signal: AbortSignal): Promise<SendOutcome> {
     const [headers, agent] = await unlessAborted(Promise.all([this.#headers(request), this.#freshAgent()]), signal);
     return await this.#post({ request, headers, agent, signal });
+  }
+
+  get #target(): string {
+    const { proxy } = this.#options;
+    return `${shownUrl(this.#url)}${proxy === undefined ? '' : ` through the proxy ${shownUrl(proxy.url)}`}`;
+  }
+
+  /** Without TLS only the proxy is connected to: what happens to the connection is the proxy's doing. */
+  #remedy(code: string): string | undefined {
+    const { proxy, remedy } = this.#options;
+    if (proxy !== undefined && this.#url.protocol === 'http:') return 'check the proxy and HTTP_PROXY';
+    return remedy?.(code, this.#url);
   }
 
   async close(): Promise<void> {

@@ -57,7 +57,7 @@ export class QueueFolder {
     this.#clock = clock;
     this.#lock = lock;
     // A name that somebody else gave to a folder or a FIFO is stepped over, too.
-    this.#nextNumber = 1 + Math.max(0, ...listing.map(({ name }) => Number(NUMBERED.exec(name)?.[1] ?? 0)));
+    this.#nextNumber = listing.reduce((next, { name }) => Math.max(next, 1 + Number(NUMBERED.exec(name)?.[1] ?? 0)), 1);
     this.found = listing
       .map(({ name, isFile }) => (isFile ? parseRequestFileName(name) : undefined))
       .filter((file) => file !== undefined)
@@ -78,9 +78,9 @@ export class QueueFolder {
       return new QueueFolder(options, lock, listing);
     } catch (thrown) {
       await lock?.[Symbol.asyncDispose]();
+      const remedy = errnoName(thrown) === undefined ? '' : '; it must be a folder that this user may write to, on a local file system';
       const reason = thrown instanceof Error ? thrown.message : String(thrown);
-      const message = `queue.directory ${directory} cannot be used: ${reason} (it must be a folder that this user may write to, on a local file system)`;
-      throw new AgentError('export_retryable', 'delivery', message, { cause: thrown });
+      throw new AgentError('export_retryable', 'delivery', `queue.directory ${directory} cannot be used: ${reason}${remedy}`);
     }
   }
 

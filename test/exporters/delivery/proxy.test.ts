@@ -164,6 +164,14 @@ describe('an exporter behind a proxy', () => {
     expect(server.accepted[0]?.headers).not.toHaveProperty('proxy-authorization');
   });
 
+  it('names the proxy when its connection fails, because nothing else was connected to', async () => {
+    const counts = await export3('http://localhost:4318/v1/metrics', {}, 'http://user:S3CRET@127.0.0.1:1');
+    await vi.waitFor(() => expect(counts.failures.length).toBeGreaterThan(0));
+    expect(counts.failures[0]?.message).toBe(
+      'no response from http://collector.invalid:4318/v1/metrics through the proxy http://[redacted]@127.0.0.1:1/: ECONNREFUSED (check the proxy and HTTP_PROXY)',
+    );
+  });
+
   it.each([
     { name: 'refuses', prepare: () => (proxy.refuseWith = 407), told: 'HTTP 407 to CONNECT' },
     { name: 'is not there', prepare: () => undefined, told: 'ECONNREFUSED', port: 1 },
