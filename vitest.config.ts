@@ -9,7 +9,8 @@ export default defineConfig({
     maxWorkers: '100%',
     // Modules hold no state, so files may share a worker: half the CPU time of a worker for each file.
     isolate: false,
-    testTimeout: 30_000,
+    // Ten times what the slowest test needs on a calm machine.
+    testTimeout: 60_000,
     restoreMocks: true,
     // A test whose loop runs zero times asserts nothing, and fails.
     expect: { requireAssertions: true },

@@ -1,6 +1,0 @@
-import { test } from 'vitest';
-import { expectChurnInEveryOutput } from './support/churn.ts';
-
-test('every output has the living ones of 200 processes under 68 pids, each with its own values', async () => {
-  await expectChurnInEveryOutput(200);
-});
