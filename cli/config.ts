@@ -1,13 +1,17 @@
+import { existsSync } from 'node:fs';
 import { loadConfig } from '../config/load.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problems.ts';
+import type { ConfigProblem } from '../config/problems.ts';
 import type { Definition } from '../config/schema.ts';
 import type { Flags } from '../config/section.ts';
 import { EXPORTER_TYPES } from '../exporters/index.ts';
 import type { OtlpSettings } from '../exporters/otlp/settings.ts';
 import type { PrometheusSettings } from '../exporters/prometheus/settings.ts';
 import { SWITCHABLE_METRICS } from '../receivers/index.ts';
-import { SOURCE_SECTION } from '../sources/settings.ts';
+import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from '../simulator/instances.ts';
+import { SOURCE_SECTION, sourceSpecOf } from '../sources/settings.ts';
+import type { SourceSpec } from '../sources/settings.ts';
 import { EXIT } from '../src/errors.ts';
 import { createLogger } from '../src/log.ts';
 import type { Logger } from '../src/log.ts';
@@ -30,30 +34,53 @@ export interface ConfigInput {
   readonly configFile?: string;
   /** By the flag as it is typed. */
   readonly flags: Flags;
+  /** True for a command that starts exporters, and for one that reports whether they can be started. */
+  readonly opensFiles?: boolean;
 }
 
 export interface Loaded {
   readonly config: AgentConfig;
-  readonly logger: Logger;
+  readonly warnings: readonly ConfigProblem[];
 }
 
-/** Loads the configuration of a command. Every problem goes to stderr with its place; then the exit code is returned instead. */
-export function load({ configFile, flags }: ConfigInput, io: CliIo): Loaded | number {
+/** Loads the configuration of a command; with `opensFiles` exporters open the files that they will read. */
+export function loadAgentConfig({ configFile, flags, opensFiles = false }: ConfigInput, io: CliIo): Loaded | readonly ConfigProblem[] {
   const knownMetrics = new Set(SWITCHABLE_METRICS.map((metric) => toggleOf(metric)));
   const path = configFile === undefined ? {} : { path: configFile };
-  const result = loadConfig({ ...path, flags, env: io.host.env, knownMetrics }, DEFINITION);
-  if (!result.ok) {
-    for (const problem of result.problems) io.stderr.write(`neuron-otel: ${formatProblem(problem, configFile)}\n`);
-    const count = result.problems.length;
+  const result = loadConfig({ ...path, flags, env: io.host.env, knownMetrics, opensFiles }, DEFINITION);
+  if (!result.ok) return result.problems;
+  const reason = sourceRefusal(sourceSpecOf(result.config.source));
+  if (reason === undefined) return result;
+  return [{ path: flags['--source'] === undefined ? 'source.spec' : '--source', message: reason }];
+}
+
+/** Loads as `loadAgentConfig`. Every problem goes to stderr with its place; then the exit code is returned instead. */
+export function load(input: ConfigInput, io: CliIo): (Loaded & { readonly logger: Logger }) | number {
+  const loaded = loadAgentConfig(input, io);
+  if (!('config' in loaded)) {
+    for (const problem of loaded) io.stderr.write(`neuron-otel: ${formatProblem(problem, input.configFile)}\n`);
+    const count = loaded.length;
     io.stderr.write(`neuron-otel: ${count} problem${count === 1 ? '' : 's'} in the configuration, nothing was started\n`);
     return EXIT.config;
   }
-  const { config } = result;
-  const logger = createLogger({
-    verbosity: config.telemetry.log.verbosity,
-    format: config.telemetry.log.format,
-    write: (line) => void io.stderr.write(line),
-  });
-  for (const warning of result.warnings) logger.warn({ path: warning.path }, warning.message);
-  return { config, logger };
+  const logger = createLogger({ ...loaded.config.telemetry.log, write: (line) => void io.stderr.write(line) });
+  for (const warning of loaded.warnings) logger.warn({ path: warning.path }, warning.message);
+  return { ...loaded, logger };
+}
+
+/** The reason why a source cannot be, as the end of a sentence. */
+function sourceRefusal(spec: SourceSpec): string | undefined {
+  switch (spec.kind) {
+    case 'file':
+      return existsSync(spec.path) ? undefined : `names a file that does not exist: ${JSON.stringify(spec.path)}`;
+    case 'virtual':
+      return spec.instanceType === undefined || isVirtualInstanceType(spec.instanceType)
+        ? undefined
+        : `names an instance type that cannot be simulated; there are ${VIRTUAL_INSTANCE_TYPES.join(', ')}`;
+    case 'auto':
+    case 'native':
+    case 'neuron-monitor':
+    case 'stdin':
+      return undefined;
+  }
 }

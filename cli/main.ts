@@ -1,38 +1,42 @@
 // oxlint-disable-next-line import/no-unassigned-import -- sets what has to be set before the rest is loaded
 import '../src/v8-settings.ts';
+import { endNow, Signals } from './ending.ts';
 import { runCli } from './program.ts';
-import { EXIT } from '../src/errors.ts';
+import { AgentError, EXIT } from '../src/errors.ts';
 import { systemHost } from '../src/host.ts';
 
-/** Signals end a run in good order; the second one does not wait for anything. */
-function stopOnSignals(): AbortSignal {
-  const stop = new AbortController();
-  const onSignal = (signal: 'SIGINT' | 'SIGTERM'): void => {
-    if (stop.signal.aborted) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
-    stop.abort();
-  };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  return stop.signal;
-}
+/** A finished command may take this long to end by itself; a half-closed socket or an unread stdin does not keep it. */
+const LINGER_MS = 1_000;
 
 async function main(): Promise<void> {
-  // Without a listener a closed stderr would end the process; there is nowhere left to say it.
+  // A closed stderr would end the process where nobody listens for its error, and no message could be written about it.
   process.stderr.on('error', () => {});
+  const signals = new Signals();
   try {
     process.exitCode = await runCli(process.argv.slice(2), {
       stdin: process.stdin,
       stdout: process.stdout,
       stderr: process.stderr,
       host: systemHost(),
-      stop: stopOnSignals(),
+      get stop() {
+        return signals.stop;
+      },
+      onHangUp: (listener) => signals.onHangUp(listener),
     });
   } catch (thrown) {
-    process.stderr.write(`neuron-otel: internal error: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);
-    process.exitCode = EXIT.failure;
+    process.stderr.write(`neuron-otel: ${explanationOf(thrown)}\n`);
+    process.exitCode = isBadConfiguration(thrown) ? EXIT.config : EXIT.failure;
   }
-  // Nothing may keep a finished command alive: a half-closed socket, an unread stdin.
-  setTimeout(() => process.exit(), 1_000).unref();
+  setTimeout(() => endNow(Number(process.exitCode ?? EXIT.ok)), LINGER_MS).unref();
+}
+
+function explanationOf(thrown: unknown): string {
+  if (isBadConfiguration(thrown)) return `${thrown.component}: ${thrown.message}`;
+  return `internal error: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`;
+}
+
+function isBadConfiguration(thrown: unknown): thrown is AgentError {
+  return thrown instanceof AgentError && thrown.code === 'config_invalid';
 }
 
 void main();

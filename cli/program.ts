@@ -35,7 +35,9 @@ Examples:
   neuron-monitor | neuron-otel prometheus -p 8000   in place of neuron-monitor-prometheus.py
   neuron-otel once --format prometheus              one collection, then exit
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 78 invalid configuration`;
+Signals: SIGHUP reads the configuration of a run again; SIGINT, SIGTERM, SIGQUIT, SIGUSR2 and SIGALRM stop in good order
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 70 the stop was held up for 8 s and cut off, 78 invalid configuration`;
 
 /** Parses the command line, runs the command and returns the exit code. Usage errors are explained on stderr. */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {

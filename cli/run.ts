@@ -16,7 +16,7 @@ export const FIRST_READINGS_APART_MS = 100;
 
 /** Collects and exports until the stream ends, a stop is asked for, or nobody reads the only output. */
 export async function run(input: ConfigInput, io: CliIo): Promise<number> {
-  const loaded = load(input, io);
+  const loaded = load({ ...input, opensFiles: true }, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   if (config.exporters.some(isWithoutSockets(io))) {
@@ -34,11 +34,13 @@ function isWithoutSockets({ host }: CliIo): (exporter: AgentConfig['exporters'][
 /** One life of an assembled agent; resolves with the exit code. */
 export async function runAssembly({ agent, exporters, sources }: Assembly, io: CliIo, logger: Logger): Promise<number> {
   let exitCode: number = EXIT.ok;
+  // Signals are listened to from here on: what was started has to be stopped.
+  const { stop } = io;
   try {
     await agent.start();
     logger.info({ version: VERSION, exporters: exporters.map(({ id }) => id) }, 'started');
     const reason = await Promise.race([
-      stopped(io.stop),
+      stopped(stop),
       agent.ended.then(() => 'the stream ended'),
       outputGone(exporters).then((end) => {
         if (end.end === 'failed') exitCode = EXIT.failure;

@@ -1,7 +1,10 @@
 import { selectionOf } from '../config/groups.ts';
 import { formatDuration } from '../config/units.ts';
+import { isLoopback, parseListenAddress } from '../exporters/prometheus/web/listen-address.ts';
+import { isClosed, loadWebConfig } from '../exporters/prometheus/web/web-policy.ts';
 import { listenAddresses } from '../exporters/prometheus/settings.ts';
 import type { PrometheusSettings } from '../exporters/prometheus/settings.ts';
+import { findBinary } from '../sources/neuron-monitor/binary.ts';
 import { sourceSpecOf } from '../sources/settings.ts';
 import { visibilityOf } from '../sources/visibility.ts';
 import type { Finding } from '../sources/visibility.ts';
@@ -16,9 +19,9 @@ import type { AgentConfig, ConfigInput } from './config.ts';
 import type { CliIo } from './io.ts';
 import { createConfiguredSources } from './virtual.ts';
 
-/** Checks the configuration and says what it comes to: groups → periods → readers → exporters. Starts nothing. */
+/** Checks the configuration, opens every file that the start will need, and prints groups → periods → readers → exporters. */
 export async function validate(input: ConfigInput, io: CliIo): Promise<number> {
-  const loaded = load(input, io);
+  const loaded = load({ ...input, opensFiles: true }, io);
   if (typeof loaded === 'number') return loaded;
   const { config, logger } = loaded;
   const sources = await createConfiguredSources(config, { host: io.host, logger, stdin: io.stdin, runtimes: () => [] });
@@ -28,8 +31,33 @@ export async function validate(input: ConfigInput, io: CliIo): Promise<number> {
   const findings = isRecording ? [] : visibilityOf(sources.host).filter(({ is }) => is !== 'absent');
   for (const source of sources.pullSources) await source[Symbol.asyncDispose]();
   await sources[Symbol.asyncDispose]();
+  for (const warning of [...exposures(config), ...(await binaryProblems(config, io))]) logger.warn({}, warning);
   io.stdout.write(describe(config, input.configFile, { stream: sources.stream?.id, native, findings }));
   return EXIT.ok;
+}
+
+/** Pages that other machines can read without TLS or without a user, as the start warns of them. */
+function exposures({ exporters }: AgentConfig): readonly string[] {
+  return exporters.flatMap((exporter) => {
+    if (exporter.type !== 'prometheus' || exporter.settings.systemd_socket) return [];
+    const { web_config_file: file } = exporter.settings;
+    const wide = listenAddresses(exporter.settings).filter((address) => !isLoopback(parseListenAddress(address)));
+    if (wide.length === 0 || (file !== null && isClosed(loadWebConfig(file)))) return [];
+    return [`${exporter.id} would serve metrics to other machines on ${wide.join(', ')} without TLS and authentication`];
+  });
+}
+
+/** A neuron-monitor that was asked for by name; without one the native sources serve. */
+async function binaryProblems({ source }: AgentConfig, { host }: CliIo): Promise<readonly string[]> {
+  const spec = sourceSpecOf(source);
+  const path = (spec.kind === 'neuron-monitor' ? spec.path : undefined) ?? source.neuron_monitor.path ?? undefined;
+  if (spec.kind !== 'neuron-monitor' && (spec.kind !== 'auto' || path === undefined)) return [];
+  try {
+    await findBinary(host, path);
+    return [];
+  } catch (thrown) {
+    return [`neuron-monitor cannot be started, native sources serve instead: ${thrown instanceof Error ? thrown.message : String(thrown)}`];
+  }
 }
 
 function nameOf({ id, caveat }: PullSource): string {

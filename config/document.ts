@@ -50,8 +50,10 @@ export function readDocument(text: string, problems: Problems): DocumentNode | u
     return undefined;
   }
   const broken = [...document.errors, ...document.warnings];
-  for (const error of broken) problems.error(ROOT, syntaxMessage(error), positionOf(error.pos[0], lines));
-  if (broken.length > 0) return undefined;
+  if (broken.length > 0) {
+    reportSyntax(broken, lines, problems);
+    return undefined;
+  }
   if (document.contents === null) {
     problems.error(ROOT, 'is empty; an empty configuration is written {}');
     return undefined;
@@ -168,6 +170,21 @@ export function plainValue(node: DocumentNode | undefined): unknown {
   const plain: Record<string, unknown> = Object.create(null);
   for (const [key, value] of node.entries) plain[key] = plainValue(value);
   return plain;
+}
+
+/** Reports each syntax error once. Deep nesting makes the library report hundreds, and its own limits among them. */
+function reportSyntax(errors: readonly YAMLError[], lines: LineCounter, problems: Problems): void {
+  if (errors.some(({ message }) => /call stack|invalid regular expression/i.test(message))) {
+    problems.error(ROOT, 'is nested too deeply');
+    return;
+  }
+  const reported = new Set<string>();
+  for (const error of errors) {
+    const message = syntaxMessage(error);
+    const key = `${error.pos[0]} ${message}`;
+    if (!reported.has(key)) problems.error(ROOT, message, positionOf(error.pos[0], lines));
+    reported.add(key);
+  }
 }
 
 /** The library's words, except where they quote the file: that may be a header with a token. */

@@ -18,6 +18,8 @@ export interface ExporterContext {
   readonly environment: Environment;
   readonly flags: Flags;
   readonly problems: Problems;
+  /** Exporters that are in use open the files that they will read. */
+  readonly opensFiles: boolean;
 }
 
 /** An exporter as the file names it. */
@@ -32,6 +34,7 @@ interface Declared<Type extends string> {
 interface ReadExporter<Exporters, Type extends keyof Exporters & string = keyof Exporters & string> {
   readonly config: ExporterConfigs<Exporters>[Type];
   readonly claims: readonly string[];
+  readonly verify: () => void;
 }
 
 /** Regular expression of the ids of one type: `otlp`, `otlp/backup`; there is one stdout, so `json_stdout` takes no name. */
@@ -66,6 +69,7 @@ export class ExportersReader<Exporters> {
       problems.warn('exporters', 'is empty: nothing is exported', node?.at);
     const result = effective.flatMap((exporter) => read.get(exporter.id) ?? []);
     this.#refuseCollisions(result);
+    if (this.#context.opensFiles) for (const { verify } of result) verify();
     return result.map(({ config }) => config);
   }
 
@@ -133,7 +137,7 @@ export class ExportersReader<Exporters> {
     });
     const settings = this.#types[type].read(reader);
     const config: ExporterConfigs<Exporters>[Type] = { type, id: declared.id, settings };
-    return { config, claims: this.#types[type].claims(settings) };
+    return { config, claims: this.#types[type].claims(settings), verify: () => this.#types[type].verify(settings, reader) };
   }
 
   /** Two exporters must not want the same address or the same folder. */

@@ -1,3 +1,4 @@
+import { failureText, readRegularFile, utf8Text } from '../src/regular-file.ts';
 import type { Pairs, Section, SettingsOf } from '../src/settings.ts';
 import { MAX_FILE_BYTES, readDocument } from './document.ts';
 import type { MapNode } from './document.ts';
@@ -8,12 +9,11 @@ import { LEGACY_KEYS, NEURON_MONITOR_KEYS, readNeuronMonitor } from './neuron-mo
 import type { Collection } from './neuron-monitor.ts';
 import { memberPath, Problems, quote, ROOT } from './problems.ts';
 import type { ConfigProblem } from './problems.ts';
-import { readTextFile } from './read-file.ts';
 import { AGENT_SECTION, sectionsOf } from './schema.ts';
 import type { Definition, ExporterConfig } from './schema.ts';
 import { SectionReader } from './section.ts';
 import type { Flags } from './section.ts';
-import { failureOf, substitute } from './substitute.ts';
+import { substitute } from './substitute.ts';
 import { didYouMean } from './suggest.ts';
 
 export interface LoadInput {
@@ -26,6 +26,8 @@ export interface LoadInput {
   readonly env: Env;
   /** Names that `metrics` may switch; without it any name passes. */
   readonly knownMetrics?: ReadonlySet<string>;
+  /** True when exporters open the files that they will read: certificates, tokens, web configurations. */
+  readonly opensFiles?: boolean;
   /** Reads a file as text up to a limit, or throws; the disk unless a test brings its own. */
   readonly readFile?: (path: string, maxBytes: number) => string;
 }
@@ -56,10 +58,16 @@ export function loadConfig<Source extends Section, Exporters>(
   const section = { source: definition.source, ...AGENT_SECTION };
   const settings = new SectionReader(withSourceMap(own), { path: ROOT, ...context, others: ['exporters'] }).read(section);
   refuseUnknownMetrics(settings.metrics, own, input.knownMetrics, problems);
-  const exporters = new ExportersReader(definition.exporters, context).read(own.entries.get('exporters'));
+  const exporters = new ExportersReader(definition.exporters, { ...context, opensFiles: input.opensFiles === true }).read(
+    own.entries.get('exporters'),
+  );
   warnAboutUnusedVariables(input.env, exporters, problems);
   if (problems.errors.length > 0) return { ok: false, problems: problems.errors, warnings: problems.warnings };
   return { ok: true, config: { ...collection, ...settings, exporters }, warnings: problems.warnings };
+}
+
+function readTextFile(path: string, maxBytes: number): string {
+  return utf8Text(readRegularFile(path, maxBytes));
 }
 
 function readRoot(input: LoadInput, problems: Problems): MapNode | undefined {
@@ -83,7 +91,7 @@ function readText(input: LoadInput, problems: Problems): string | null | undefin
   try {
     return (input.readFile ?? readTextFile)(input.path, MAX_FILE_BYTES);
   } catch (thrown) {
-    problems.error('--config-file', `${quote(input.path)} cannot be read: ${failureOf(thrown)}`);
+    problems.error('--config-file', `${quote(input.path)} cannot be read: ${failureText(thrown)}`);
     return undefined;
   }
 }

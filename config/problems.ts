@@ -54,7 +54,9 @@ export function itemPath(parent: string, index: number): string {
 
 /** A value of the user's as it may stand in a message: bounded. */
 export function quote(value: unknown): string {
-  const text = typeof value === 'string' ? JSON.stringify(clip(value)) : (JSON.stringify(value) ?? String(value));
+  const isNumber = typeof value === 'number';
+  const text =
+    typeof value === 'string' ? JSON.stringify(clip(value)) : isNumber ? String(value) : (JSON.stringify(value) ?? String(value));
   return text.length > 160 ? `${text.slice(0, 157)}...` : text;
 }
 

@@ -1,3 +1,4 @@
+import { failureText } from '../src/regular-file.ts';
 import type { DocumentNode } from './document.ts';
 import { itemPath, memberPath, quote } from './problems.ts';
 import type { Problems } from './problems.ts';
@@ -81,12 +82,6 @@ function fileText(path: string, options: SubstitutionOptions, fail: (message: st
   try {
     return options.readFile(path).replace(/\r?\n$/, '');
   } catch (thrown) {
-    return fail(`refers to the file ${quote(path)}, which cannot be read: ${failureOf(thrown)}`);
+    return fail(`refers to the file ${quote(path)}, which cannot be read: ${failureText(thrown)}`);
   }
-}
-
-/** The code of a system error, such as ENOENT. */
-export function failureOf(thrown: unknown): string {
-  if (thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string') return thrown.code;
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -24,6 +24,7 @@ const JSON_STDOUT_TYPE: ExporterType<object> = {
   isNamed: false,
   read: (reader) => reader.read({}),
   claims: () => [],
+  verify: () => {},
 };
 
 /** The one explicit list of types of exporters, by the name that the configuration uses. */

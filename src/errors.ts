@@ -49,5 +49,8 @@ export class AgentError extends Error {
   }
 }
 
-/** Exit codes of the command line: 0 done, 1 failed, 2 wrong usage, 78 invalid configuration (EX_CONFIG of sysexits.h). */
-export const EXIT = { ok: 0, failure: 1, usage: 2, config: 78 } as const;
+/**
+ * Exit codes of the command line: 0 done, 1 failed, 2 wrong usage, 70 the stop was held up and cut off (EX_SOFTWARE of sysexits.h),
+ * 78 invalid configuration (EX_CONFIG).
+ */
+export const EXIT = { ok: 0, failure: 1, usage: 2, forced: 70, config: 78 } as const;

@@ -101,6 +101,8 @@ export interface ExporterType<T> {
   read(reader: SettingsReader): T;
   /** What no other exporter may use: addresses and folders, as they are shown in messages. */
   claims(settings: T): readonly string[];
+  /** Opens the files that the exporter will read, and reports those that it could not use. */
+  verify(settings: T, reader: SettingsReader): void;
 }
 
 type Rest<T> = Omit<Setting<T>, 'format' | 'default'>;

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { Logger } from '../../src/log.ts';
+import { readRegularFileLater } from '../../src/regular-file.ts';
 import { Secret } from '../../src/secret.ts';
-import { readRegularFile } from './file-system.ts';
 import { isUntrusted } from './outcome.ts';
 import type { DeliveryRequest } from './request.ts';
 
@@ -30,7 +30,7 @@ export interface RequestHeaders {
 /** Permission bit of files. */
 const OTHERS_MAY_READ = 0o004;
 /** Far above any token or bundle of certificates. */
-const MAX_FILE_BYTES = 4 * 1024 * 1024;
+export const MAX_CREDENTIAL_BYTES = 4 * 1024 * 1024;
 
 /** A file that is read again when it changed. Kubernetes replaces mounted secrets by renaming, so the inode counts too. */
 class WatchedFile {
@@ -69,7 +69,7 @@ class WatchedFile {
   }
 
   async #readAgain(signature: string, mode: number): Promise<void> {
-    const content = await readRegularFile(this.#path, MAX_FILE_BYTES, { followLinks: true });
+    const content = await readRegularFileLater(this.#path, MAX_CREDENTIAL_BYTES);
     if (content.toString('latin1').trim() === '') throw new Error(`${this.#path} is empty`);
     this.#content = content;
     this.#signature = signature;

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { readRegularFileLater } from '../../src/regular-file.ts';
 import { errnoName } from '../../src/file-error.ts';
 
 /** The file system, as far as the queue uses it. Functions reject with the operating system's errors, and never wait for a FIFO. */
@@ -18,7 +19,7 @@ export interface QueueFileSystem {
 
 const PRIVATE_DIRECTORY = 0o700;
 const PRIVATE_FILE = 0o600;
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = fs.constants;
 
 export const nodeFileSystem: QueueFileSystem = {
   makeDirectory,
@@ -40,29 +41,10 @@ export const nodeFileSystem: QueueFileSystem = {
     }
     await handle.close();
   },
-  read: readRegularFile,
+  read: (path, maxBytes) => readRegularFileLater(path, maxBytes, { followsLinks: false }),
   rename: (from, to) => fs.rename(from, to),
   remove: (path) => fs.unlink(path),
 };
-
-/** Reads at most `maxBytes` of a regular file. A FIFO, a device or a folder is refused, and opening one does not block. */
-export async function readRegularFile(path: string, maxBytes: number, options: { readonly followLinks?: boolean } = {}): Promise<Buffer> {
-  const handle = await fs.open(path, O_RDONLY | O_NONBLOCK | (options.followLinks === true ? 0 : O_NOFOLLOW));
-  try {
-    const stat = await handle.stat();
-    if (!stat.isFile()) throw new Error(`${path} is not a regular file`);
-    if (stat.size > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`);
-    const bytes = Buffer.allocUnsafeSlow(Math.min(maxBytes, Math.max(stat.size, 1)));
-    let length = 0;
-    for (let read = 1; read > 0 && length < bytes.length;) {
-      read = (await handle.read(bytes, length, bytes.length - length, length)).bytesRead;
-      length += read;
-    }
-    return bytes.subarray(0, length);
-  } finally {
-    await handle.close();
-  }
-}
 
 /**
  * Node's own recursive form tries for ever where the parent exists and `mkdir` answers ENOENT all the same, as below `/proc`: this one

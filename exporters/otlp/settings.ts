@@ -1,3 +1,7 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { failureText, readRegularFile, unreadable } from '../../src/regular-file.ts';
+import { Secret } from '../../src/secret.ts';
 import {
   absolutePath,
   boolean,
@@ -13,6 +17,7 @@ import {
   text,
 } from '../../src/settings.ts';
 import type { ExporterType, Section, SettingsOf, SettingsReader } from '../../src/settings.ts';
+import { MAX_CREDENTIAL_BYTES } from '../delivery/credentials.ts';
 
 const SECOND_MS = 1_000;
 const DAY_MS = 24 * 3_600_000;
@@ -158,6 +163,10 @@ export const OTLP_TYPE: ExporterType<OtlpSettings> = {
     if (given.implementation === 'sdk') refuseWithSdk(given, reader);
     return { ...given, endpoint: resolvedEndpoint(given, reader) };
   },
+  verify(settings, reader) {
+    verifyFiles(settings, reader);
+    verifyQueue(settings.queue.directory, reader);
+  },
   claims: ({ queue }) => (queue.directory === null ? [] : [`the folder ${JSON.stringify(queue.directory.replace(/(.)\/+$/, '$1'))}`]),
 };
 
@@ -216,4 +225,48 @@ function resolvedEndpoint(given: Given, reader: SettingsReader): string {
 
 function defaultEndpoint(protocol: Given['protocol']): string {
   return protocol === 'grpc' ? 'http://localhost:4317' : 'http://localhost:4318/v1/metrics';
+}
+
+function verifyFiles({ headers: sent, tls }: Given, reader: SettingsReader): void {
+  for (const [name, value] of sent) {
+    const reason = value instanceof Secret ? undefined : unreadable(value.file, MAX_CREDENTIAL_BYTES);
+    if (reason !== undefined) reader.refuse('headers', `${name}: its file ${reason}`);
+  }
+  let isReadable = true;
+  for (const key of ['ca_file', 'cert_file', 'key_file'] as const) {
+    const file = tls[key];
+    const reason = file === null ? undefined : unreadable(file, MAX_CREDENTIAL_BYTES);
+    if (reason === undefined) continue;
+    isReadable = false;
+    reader.refuse(`tls.${key}`, `${JSON.stringify(file)} ${reason}`);
+  }
+  if (isReadable) verifyCertificates(tls, reader);
+}
+
+function verifyCertificates({ ca_file: ca, cert_file: cert, key_file: key }: Given['tls'], reader: SettingsReader): void {
+  if (ca === null && cert === null) return;
+  try {
+    process.getBuiltinModule('node:tls').createSecureContext({
+      ...(ca === null ? {} : { ca: readRegularFile(ca, MAX_CREDENTIAL_BYTES) }),
+      ...(cert === null ? {} : { cert: readRegularFile(cert, MAX_CREDENTIAL_BYTES) }),
+      ...(key === null ? {} : { key: readRegularFile(key, MAX_CREDENTIAL_BYTES) }),
+    });
+  } catch (thrown) {
+    reader.refuse('tls', `has certificates that cannot be used: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  }
+}
+
+/** A folder that cannot be written is no error: requests wait in memory until it can be. */
+function verifyQueue(directory: string | null, reader: SettingsReader): void {
+  if (directory === null) return;
+  try {
+    // The slash makes a file in the place of a folder an error.
+    accessSync(`${nearestFolder(directory)}/`, constants.W_OK | constants.X_OK);
+  } catch (thrown) {
+    reader.warn('queue.directory', `cannot be written (${failureText(thrown)}): requests are kept in memory until it can`);
+  }
+}
+
+function nearestFolder(folder: string): string {
+  return existsSync(folder) || folder === '/' ? folder : nearestFolder(dirname(folder));
 }

@@ -1,5 +1,7 @@
+import { failureText } from '../../src/regular-file.ts';
 import { boolean, choice, defaultsOf, integer, list, path, refuseGiven, text } from '../../src/settings.ts';
 import type { ExporterType, Section, SettingsOf, SettingsReader } from '../../src/settings.ts';
+import { loadWebConfig } from './web/web-policy.ts';
 
 /** The specification's `translation_strategy` values (OpenTelemetry "Prometheus Metrics Exporter"). */
 export const TRANSLATION_STRATEGIES = [
@@ -119,6 +121,13 @@ export const PROMETHEUS_TYPE = {
       : listenAddresses(settings)
           .filter((address) => portOf(address) !== 0)
           .map((address) => `the address ${address}`),
+  verify({ web_config_file: file }, reader) {
+    try {
+      if (file !== null) loadWebConfig(file);
+    } catch (thrown) {
+      reader.refuse('web_config_file', `${JSON.stringify(file)} cannot be used: ${failureText(thrown)}`);
+    }
+  },
 } satisfies ExporterType<PrometheusSettings>;
 
 /** Settings that the SDK's exporter does not have. */

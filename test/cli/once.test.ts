@@ -104,11 +104,11 @@ describe('once with 32 runtimes', () => {
 });
 
 describe('once', () => {
-  it('reports source_absent and exits 1 when there is no such file', async () => {
+  it('names the flag and exits 78 when there is no such file', async () => {
     const { exitCode, stdout, stderr } = await cli(['once', '--source', 'file:/nonexistent/x', '--format', 'json']);
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(78);
     expect(stdout).toBe('');
-    expect(stderr).toContain('source_absent');
+    expect(stderr).toContain('--source: names a file that does not exist: "/nonexistent/x"');
   });
 
   it('exits 1 when a stream ends without a sample', async () => {

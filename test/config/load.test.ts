@@ -68,7 +68,7 @@ describe('the file', () => {
   it('that cannot be read is a problem of --config-file', () => {
     const missing = Object.assign(new Error('no such file'), { code: 'ENOENT' });
     expect(problemsOf(file(missing))).toEqual([{ path: '--config-file', message: '"/etc/agent.json" cannot be read: ENOENT' }]);
-    expect(problemsOf({ path: '/' })[0]?.message).toMatch(/EISDIR/);
+    expect(problemsOf({ path: '/' })[0]?.message).toMatch(/it is a folder, not a regular file/);
     expect(problemsOf({ path: '/nonexistent/agent.yaml' })[0]?.message).toMatch(/ENOENT/);
   });
 

@@ -1,8 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { SocketAddress } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Server, TLSSocket, TlsOptions } from 'node:tls';
+import { readRegularFile } from '../../../src/regular-file.ts';
 import { AgentError } from '../../../src/errors.ts';
 import type { Logger } from '../../../src/log.ts';
 import { CIPHER_SUITES, CURVES, TLS13_SUITES, TLS_VERSIONS } from './tls-names.ts';
@@ -87,6 +87,9 @@ export function readTlsOptions(tls: TlsConfig, alpnProtocols: readonly string[])
   return options;
 }
 
+/** Limit of the web configuration and of each file that it names. */
+export const MAX_WEB_FILE_BYTES = 1024 * 1024;
+
 /** Files whose change may change the options. */
 export function filesOf(tls: TlsConfig): readonly string[] {
   return [tls.certificate, tls.key, tls.clientCa].flatMap((source) => (source !== undefined && 'file' in source ? [source.file] : []));
@@ -103,7 +106,7 @@ function checkPair(options: TlsOptions): void {
 function readPem(source: PemSource, what: string): string {
   if ('pem' in source) return source.pem;
   try {
-    return readFileSync(source.file, 'utf8');
+    return readRegularFile(source.file, MAX_WEB_FILE_BYTES).toString('utf8');
   } catch (cause) {
     throw new AgentError('config_invalid', 'prometheus', `the ${what} file cannot be read: ${messageOf(cause)}`, { cause });
   }

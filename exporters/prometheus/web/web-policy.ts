@@ -1,9 +1,10 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { TlsOptions } from 'node:tls';
+import { readRegularFile } from '../../../src/regular-file.ts';
 import { AgentError } from '../../../src/errors.ts';
 import type { Logger } from '../../../src/log.ts';
-import { filesOf, readTlsOptions } from './tls.ts';
+import { filesOf, MAX_WEB_FILE_BYTES, readTlsOptions } from './tls.ts';
 import { parseWebConfig } from './web-config.ts';
 import type { WebConfig } from './web-config.ts';
 
@@ -47,6 +48,11 @@ export function certificateWebPolicy(options: { readonly certFile: string; reado
     keepsOldOnError: true,
     fingerprint: () => sha256Of(files),
   });
+}
+
+/** True when nobody can read metrics without TLS and authentication. */
+export function isClosed({ tls, users }: WebConfig): boolean {
+  return tls !== undefined && (users.size > 0 || tls.clientAuthType === 'RequireAndVerifyClientCert');
 }
 
 /** Reads a web configuration file and what it points to; throws an `AgentError` (`config_invalid`). */
@@ -151,7 +157,7 @@ function sha256Of(files: readonly string[]): string {
 
 function readIfPossible(file: string): Uint8Array {
   try {
-    return readFileSync(file);
+    return readRegularFile(file, MAX_WEB_FILE_BYTES);
   } catch {
     return new Uint8Array();
   }
@@ -159,7 +165,7 @@ function readIfPossible(file: string): Uint8Array {
 
 function readText(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readRegularFile(file, MAX_WEB_FILE_BYTES).toString('utf8');
   } catch (cause) {
     throw new AgentError(
       'config_invalid',

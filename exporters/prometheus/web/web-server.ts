@@ -14,7 +14,7 @@ import { formatListenAddress, isLoopback } from './listen-address.ts';
 import type { ListenAddress, ListenTarget } from './listen-address.ts';
 import { TlsAcceptor } from './tls.ts';
 import { WebGuard } from './web-guard.ts';
-import { OPEN_POLICY } from './web-policy.ts';
+import { isClosed, OPEN_POLICY } from './web-policy.ts';
 import type { LoadedWebConfig, WebPolicy } from './web-policy.ts';
 
 export interface WebServerOptions {
@@ -185,10 +185,9 @@ export class WebServer {
     refuse(response, admission.status, REASONS[admission.status]);
   }
 
-  #warnOfExposure({ tls, users }: LoadedWebConfig): void {
-    const isClosed = tls !== undefined && (users.size > 0 || tls.clientAuthType === 'RequireAndVerifyClientCert');
+  #warnOfExposure(config: LoadedWebConfig): void {
     const exposed = this.addresses.filter((address) => !isLoopback(address)).map((address) => formatListenAddress(address));
-    if (exposed.length > 0 && !isClosed) {
+    if (exposed.length > 0 && !isClosed(config)) {
       this.#options.log.warn({ addresses: exposed }, 'metrics can be read from other machines without TLS and authentication');
     }
   }

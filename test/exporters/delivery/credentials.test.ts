@@ -119,7 +119,7 @@ describe('HeaderSource', () => {
   ])('refuses $name at once', async ({ make }) => {
     const path = join(directory, 'token');
     make(path);
-    await expect(new HeaderSource([['authorization', { file: path }]], silentLogger).current()).rejects.toThrow('is not a regular file');
+    await expect(new HeaderSource([['authorization', { file: path }]], silentLogger).current()).rejects.toThrow('not a regular file');
   });
 
   it('refuses a file that is larger than any token', async () => {
