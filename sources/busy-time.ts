@@ -148,6 +148,7 @@ export class BusyShare {
     const dueMs = Math.min(this.#waitingMs + busyMs, MAX_WAITING_MS);
     const spentMs = Math.min(dueMs, intervalMs);
     this.#waitingMs = dueMs - spentMs;
-    return (100 * spentMs) / intervalMs;
+    // 100 × a ÷ a can come out a little above 100, which readers assert against.
+    return Math.min(100, (100 * spentMs) / intervalMs);
   }
 }

@@ -96,6 +96,14 @@ describe('share of an interval', () => {
     expect([shares[58], shares[59]]).toEqual([100, 0]);
   });
 
+  test('a whole interval is 100, however it is rounded', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0.001, max: 10_000, noNaN: true }), (intervalMs) => {
+        expect(new BusyShare().next(2 * intervalMs, intervalMs)).toBeLessThanOrEqual(100);
+      }),
+    );
+  });
+
   test('never outside 0 to 100, and never more in total than there was', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(5_000), fc.integer({ min: 1, max: 5_000 }))), (periods) => {
