@@ -25,8 +25,8 @@ async function agentPages(records: readonly string[], eccCounts: EccCounts): Pro
   const pages: LegacyPage[] = [];
   for (const record of records) {
     await replay.feed(parseObject(record));
-    const { text, openMetrics } = encoder.pages(replay.store.collect({ legacy: true }));
-    pages.push({ text: withoutTimes(text), openMetrics: withoutTimes(openMetrics) });
+    const collection = replay.store.collect({ legacy: true });
+    pages.push({ text: withoutTimes(encoder.text(collection)), openMetrics: withoutTimes(encoder.openMetrics(collection)) });
   }
   return pages;
 }

@@ -23,13 +23,25 @@ export class TestEncoder {
   }
 
   pages(collection: readonly ResourceMetrics[]): EncodedPages {
-    const encode = (format: PageFormat) => this.#encoder.encode(collection, { format, escaping: this.#escaping, selection: undefined });
-    const { bytes, conflicts } = encode('text');
-    return { text: bytes.toString(), openMetrics: encode('openmetrics').bytes.toString(), protobuf: encode('protobuf').bytes, conflicts };
+    const { bytes, conflicts } = this.#encode(collection, 'text');
+    return {
+      text: bytes.toString(),
+      openMetrics: this.openMetrics(collection),
+      protobuf: this.#encode(collection, 'protobuf').bytes,
+      conflicts,
+    };
   }
 
   text(collection: readonly ResourceMetrics[]): string {
-    return this.pages(collection).text;
+    return this.#encode(collection, 'text').bytes.toString();
+  }
+
+  openMetrics(collection: readonly ResourceMetrics[]): string {
+    return this.#encode(collection, 'openmetrics').bytes.toString();
+  }
+
+  #encode(collection: readonly ResourceMetrics[], format: PageFormat) {
+    return this.#encoder.encode(collection, { format, escaping: this.#escaping, selection: undefined });
   }
 }
 
