@@ -32,6 +32,8 @@ export type AgentConfig = LoadedConfig<typeof SOURCE_SECTION, ExporterSettings>;
 /** The part of a command line that concerns the configuration. */
 export interface ConfigInput {
   readonly configFile?: string;
+  /** The flag that named the file; `--config-file` when absent. */
+  readonly configFlag?: string;
   /** By the flag as it is typed. */
   readonly flags: Flags;
   /** True for a command that starts exporters, and for one that reports whether they can be started. */
@@ -44,9 +46,12 @@ export interface Loaded {
 }
 
 /** Loads the configuration of a command; with `opensFiles` exporters open the files that they will read. */
-export function loadAgentConfig({ configFile, flags, opensFiles = false }: ConfigInput, io: CliIo): Loaded | readonly ConfigProblem[] {
+export function loadAgentConfig(
+  { configFile, configFlag, flags, opensFiles = false }: ConfigInput,
+  io: CliIo,
+): Loaded | readonly ConfigProblem[] {
   const knownMetrics = new Set(SWITCHABLE_METRICS.map((metric) => toggleOf(metric)));
-  const path = configFile === undefined ? {} : { path: configFile };
+  const path = configFile === undefined ? {} : { path: configFile, pathFlag: configFlag ?? '--config-file' };
   const result = loadConfig({ ...path, flags, env: io.host.env, knownMetrics, opensFiles }, DEFINITION);
   if (!result.ok) return result.problems;
   const reason = sourceRefusal(sourceSpecOf(result.config.source));

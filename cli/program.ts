@@ -123,10 +123,18 @@ function validateCommand(io: CliIo, exit: Exit): Command {
 
 function prometheusCommand(io: CliIo, exit: Exit): Command {
   const command = new Command('prometheus')
-    .description('read a neuron-monitor stream on stdin and serve the page of neuron-monitor-prometheus.py')
+    .description(
+      'serve the page of neuron-monitor-prometheus.py, of a neuron-monitor stream on stdin or of a neuron-monitor that it starts',
+    )
     .addOption(new Option('-p, --port <port>', 'port to listen on, all addresses').argParser(integer(0, 65_535)).default(8000))
     .addOption(new Option('--key-file <file>', 'private key for HTTPS, PEM'))
     .addOption(new Option('--cert-file <file>', 'certificate for HTTPS, PEM; read again when it changes'))
+    .addOption(
+      new Option(
+        '--neuron-monitor-config <file>',
+        "start neuron-monitor with this configuration instead of reading stdin, as AWS's image does; without neuron-monitor serve natively",
+      ),
+    )
     .addOption(new Option('--enable-k8s-info', 'add pod, namespace and container labels where the stream has them'))
     .addOption(optionOf(log.verbosity, '<level>'))
     .addOption(optionOf(log.format));

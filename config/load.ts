@@ -19,6 +19,8 @@ import { didYouMean } from './suggest.ts';
 export interface LoadInput {
   /** Configuration file; without it, and without `text`, the defaults hold. */
   readonly path?: string;
+  /** The flag that named the file, for messages. */
+  readonly pathFlag?: string;
   /** Content in place of a file. */
   readonly text?: string;
   /** Values of flags, by the flag as it is typed. */
@@ -91,7 +93,7 @@ function readText(input: LoadInput, problems: Problems): string | null | undefin
   try {
     return (input.readFile ?? readTextFile)(input.path, MAX_FILE_BYTES);
   } catch (thrown) {
-    problems.error('--config-file', `${quote(input.path)} cannot be read: ${failureText(thrown)}`);
+    problems.error(input.pathFlag ?? '--config-file', `${quote(input.path)} cannot be read: ${failureText(thrown)}`);
     return undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { connect } from 'node:tls';
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -9,6 +10,7 @@ import { eventually } from './support/eventually.ts';
 import { TemporaryFolder } from './support/folder.ts';
 import { freePort } from './support/ports.ts';
 import { fixture, withPeriod } from './support/recordings.ts';
+import { ScriptedMonitor } from './support/scripted-monitor.ts';
 
 /** Starts the command and waits until its page shows a family. */
 async function start(args: readonly string[], port: number, family: string, lines: readonly string[]): Promise<AgentProcess> {
@@ -86,7 +88,7 @@ describe('neuron-otel prometheus', () => {
 
   it.each([
     [['--key-file', 'x'], '--key-file and --cert-file go together'],
-    [['--port', 'http'], 'port number'],
+    [['--port', 'http'], 'from 0 to 65535'],
     [['--no-such-flag'], 'unknown option'],
   ])('%j is wrong usage', async (args, message) => {
     await using agent = new AgentProcess(['prometheus', ...args], { program: 'bundle' });
@@ -104,3 +106,90 @@ function subjectAt(port: number): Promise<unknown> {
     socket.on('error', reject);
   });
 }
+
+describe('neuron-otel prometheus --neuron-monitor-config', () => {
+  const MONITOR_JSON = {
+    period: '1s',
+    neuron_runtimes: [{ tag_filter: '.*', metrics: [{ type: 'neuroncore_counters' }, { type: 'execution_stats' }] }],
+    system_metrics: [{ type: 'memory_info', period: '2s' }, { type: 'neuron_hw_counters' }],
+  };
+
+  function monitorConfig(folder: TemporaryFolder, config: object = MONITOR_JSON): readonly string[] {
+    writeFileSync(folder.file('monitor.json'), JSON.stringify(config));
+    return ['--neuron-monitor-config', folder.file('monitor.json')];
+  }
+
+  function starts(args: readonly string[], port: number, env: Readonly<Record<string, string>>): AgentProcess {
+    return new AgentProcess(['prometheus', '--port', String(port), ...args], { program: 'bundle', env });
+  }
+
+  async function pageWith(agent: AgentProcess, port: number, family: string): Promise<string> {
+    return agent.process.until(`a page with ${family}`, async () => {
+      const { text } = await get(port, '/');
+      return text.includes(`\n${family}{`) || text.includes(`\n${family} `) ? text : undefined;
+    });
+  }
+
+  it('starts the neuron-monitor of PATH and serves what it prints', async () => {
+    using folder = new TemporaryFolder();
+    const port = await freePort();
+    const monitor = new ScriptedMonitor(folder, [{ lines: withPeriod(fixture('inf1').lines, 1), intervalMs: 100 }]);
+    await using agent = starts(monitorConfig(folder), port, { PATH: dirname(monitor.path) });
+    expect(await pageWith(agent, port, 'neuroncore_utilization_ratio')).toContain('execution_status_total{');
+    expect(monitor.starts()).toHaveLength(1);
+    expect(monitor.starts()[0]?.args).toEqual(['-c', expect.any(String)]);
+  });
+
+  it('leaves out the groups that the configuration leaves out', async () => {
+    using folder = new TemporaryFolder();
+    const port = await freePort();
+    const monitor = new ScriptedMonitor(folder, [{ lines: withPeriod(fixture('inf1').lines, 1), intervalMs: 100 }]);
+    const args = monitorConfig(folder, { ...MONITOR_JSON, system_metrics: [] });
+    await using agent = starts(args, port, { PATH: dirname(monitor.path) });
+    expect(await pageWith(agent, port, 'execution_status_total')).not.toContain('\nsystem_memory_total_bytes');
+  });
+
+  it('starts neuron-monitor again when it ends', async () => {
+    using folder = new TemporaryFolder();
+    const port = await freePort();
+    const lines = withPeriod(fixture('inf1').lines, 1);
+    const monitor = new ScriptedMonitor(folder, [
+      { lines: [], intervalMs: 10, exitCode: 1 },
+      { lines, intervalMs: 100 },
+    ]);
+    await using agent = starts(monitorConfig(folder), port, { PATH: dirname(monitor.path) });
+    expect(await pageWith(agent, port, 'execution_status_total')).toContain('neuroncore_utilization_ratio');
+    expect(monitor.starts()).toHaveLength(2);
+  });
+
+  it('serves natively where neuron-monitor is not installed', async () => {
+    using folder = new TemporaryFolder();
+    const port = await freePort();
+    await using agent = starts(monitorConfig(folder), port, { PATH: folder.file('nowhere') });
+    expect(await pageWith(agent, port, 'system_memory_total_bytes')).not.toContain('\nneuroncore_utilization_ratio');
+  });
+
+  it.each([
+    ['a group that does not exist', { ...MONITOR_JSON, system_metrics: [{ type: 'temperature' }] }, 'system_metrics[0].type'],
+    ['a period without a unit', { ...MONITOR_JSON, period: '1' }, 'period: "1" has no unit'],
+    ['a key that does not exist', { ...MONITOR_JSON, neuron_runtime: [] }, 'did you mean "neuron_runtimes"?'],
+  ])('refuses %s with 78', async (_name, config, message) => {
+    using folder = new TemporaryFolder();
+    await using agent = starts(monitorConfig(folder, config), await freePort(), {});
+    await agent.process.endsWith(78);
+    expect(agent.process.stderr).toContain(message);
+  });
+
+  it('names its flag and ends with 78 when the file is missing', async () => {
+    await using agent = starts(['--neuron-monitor-config', '/nonexistent/monitor.json'], await freePort(), {});
+    await agent.process.endsWith(78);
+    expect(agent.process.stderr).toContain('--neuron-monitor-config: "/nonexistent/monitor.json" cannot be read: ENOENT');
+  });
+
+  it('ends with 78 when a certificate is missing', async () => {
+    using folder = new TemporaryFolder();
+    await using agent = starts([...monitorConfig(folder), '--cert-file', '/none.crt', '--key-file', '/none.key'], await freePort(), {});
+    await agent.process.endsWith(78);
+    expect(agent.process.stderr).toContain('/none.crt');
+  });
+});

@@ -63,7 +63,8 @@ export function loadWebConfig(file: string): LoadedWebConfig {
   return { ...config, tlsOptions: options, files: [file, ...(config.tls === undefined ? [] : filesOf(config.tls))] };
 }
 
-function loadCertificate({ certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }): LoadedWebConfig {
+/** Reads a certificate and its key; throws an `AgentError` (`config_invalid`). */
+export function loadCertificate({ certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }): LoadedWebConfig {
   const tls = {
     certificate: { file: certFile },
     key: { file: keyFile },
