@@ -16,9 +16,8 @@ if [ -z "$destination" ] && [ "$(id -u)" != 0 ]; then
 fi
 
 install -D -m 755 -t "$destination/usr/lib/neuron-otel" "$root/dist/neuron-otel.cjs"
-for file in bcrypt-worker.cjs nds-worker.cjs LICENSE THIRD-PARTY-LICENCES.txt; do
-  install -D -m 644 -t "$destination/usr/lib/neuron-otel" "$root/dist/$file"
-done
+install -D -m 644 -t "$destination/usr/lib/neuron-otel" "$root"/dist/*-worker.cjs "$root"/dist/exporter-*.cjs
+install -D -m 644 -t "$destination/usr/lib/neuron-otel" "$root/dist/LICENSE" "$root/dist/THIRD-PARTY-LICENCES.txt"
 install -D -m 644 -t "$destination/etc/systemd/system" "$root/deploy/systemd/neuron-otel.service"
 configuration=$destination/etc/neuron-otel/neuron-otel.yaml
 if [ -e "$configuration" ]; then

@@ -18,6 +18,8 @@ export interface ScrapeTarget {
   readonly job: string;
   readonly port: number;
   readonly path?: string;
+  /** Labels that the scrape configuration adds. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** A real Prometheus server that scrapes every half second. */
@@ -34,7 +36,7 @@ export class Prometheus {
       scrape_configs: targets.map((target) => ({
         job_name: target.job,
         metrics_path: target.path ?? '/metrics',
-        static_configs: [{ targets: [`127.0.0.1:${target.port}`] }],
+        static_configs: [{ targets: [`127.0.0.1:${target.port}`], labels: target.labels ?? {} }],
       })),
     };
     writeFileSync(folder.file('prometheus.yml'), JSON.stringify(config));
