@@ -1,5 +1,5 @@
 import { bootTimeMs } from '../sources/procfs/pid-stat.ts';
-import { readMachine } from '../sources/imds/machine.ts';
+import { readMachine } from '../sources/imds/facts.ts';
 import type { SourceSet } from '../sources/index.ts';
 import { createExporters } from '../exporters/index.ts';
 import type { ExporterServices } from '../exporters/index.ts';

@@ -3,9 +3,8 @@ import type { Host } from '../../src/host.ts';
 import type { InstanceInfo, MetricGroup } from '../../src/readings.ts';
 import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.ts';
 import { MetadataClient } from './client.ts';
-import { askInstanceFacts } from './instance-facts.ts';
-import { readMachine, readUltraserverId } from './machine.ts';
-import type { Machine } from './machine.ts';
+import { askInstanceFacts, readMachine, readUltraserverId } from './facts.ts';
+import type { Machine } from './facts.ts';
 
 export interface ImdsOptions {
   readonly host: Host;

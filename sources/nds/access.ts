@@ -1,5 +1,5 @@
 /** Where a datastore is, as the driver tells: an opaque number for mmap, and the length of the mapping. */
-export interface DatastorePlace {
+export interface DatastoreLocation {
   readonly offset: bigint;
   readonly bytes: number;
 }
@@ -18,8 +18,8 @@ export interface OpenDevice {
   /** Processes attached to the device, the reader among them; pids of the host. */
   attached(): readonly number[];
   /** Where the datastore of a process is; undefined when it has none. */
-  locate(pid: number): DatastorePlace | undefined;
-  map(pid: number, place: DatastorePlace): MappedDatastore;
+  locate(pid: number): DatastoreLocation | undefined;
+  map(pid: number, location: DatastoreLocation): MappedDatastore;
   close(): void;
 }
 

@@ -1,12 +1,11 @@
 import { AgentError } from '../../src/errors.ts';
-import type { DatastoreAccess, DatastorePlace, OpenDevice } from './access.ts';
+import type { DatastoreAccess, DatastoreLocation, OpenDevice } from './access.ts';
 import { UnitFromLatency } from '../busy-time.ts';
 import { DeviceSession, failureOf } from './device-session.ts';
-import { byProcess } from './process-work.ts';
-import type { Found } from './process-work.ts';
+import { byProcess } from './work.ts';
+import type { Found, NdsGroup, WorkFailure, WorkSample } from './work.ts';
 import { TrackedDatastore } from './tracked-datastore.ts';
-import { emptyView } from './view.ts';
-import type { NdsGroup, WorkFailure, WorkSample } from './work.ts';
+import { emptyView } from './layout.ts';
 
 export interface CollectorOptions {
   readonly access: DatastoreAccess;
@@ -122,13 +121,13 @@ export class DatastoreCollector {
   #readDatastore(index: number, device: OpenDevice, pid: number, round: Round): void {
     const own: WorkFailure[] = [];
     try {
-      const place = device.locate(pid);
-      if (place === undefined) return;
-      const tracked = this.#track(index, device, pid, place, round);
+      const location = device.locate(pid);
+      if (location === undefined) return;
+      const tracked = this.#track(index, device, pid, location, round);
       tracked.seenInRound = this.#round;
       const reading = tracked.datastore.read(round.groups, this.#options.monotonicMs(), own);
       // Still the same owner? Otherwise the counters are somebody else's, or nobody's, and what was wrong with them does not matter.
-      if (!isSamePlace(device.locate(pid), place)) return;
+      if (!isSameLocation(device.locate(pid), location)) return;
       round.failures.push(...own);
       if (reading !== undefined) round.found.push({ pid, startTicks: tracked.startTicks, reading });
     } catch (thrown) {
@@ -136,17 +135,17 @@ export class DatastoreCollector {
     }
   }
 
-  /** The datastore as it is tracked already, or from now on: a new place, or a new process with an old pid, begins anew. */
-  #track(device: number, open: OpenDevice, pid: number, place: DatastorePlace, round: Round): Tracked {
+  /** The datastore as it is tracked already, or from now on: a new location, or a new process with an old pid, begins anew. */
+  #track(device: number, open: OpenDevice, pid: number, location: DatastoreLocation, round: Round): Tracked {
     const startTicks = this.#startTicksOf(pid, round);
     const key = `${device}/${pid}`;
     const known = this.#tracked.get(key);
-    if (known?.startTicks === startTicks && known?.datastore.place.offset === place.offset) return known;
-    const mapped = open.map(pid, place);
+    if (known?.startTicks === startTicks && known?.datastore.location.offset === location.offset) return known;
+    const mapped = open.map(pid, location);
     const datastore = new TrackedDatastore({
       device,
       pid,
-      place,
+      location,
       mapped,
       coreCount: round.coreCount,
       scratch: this.#scratch,
@@ -194,7 +193,7 @@ export class DatastoreCollector {
   }
 }
 
-function isSamePlace(a: DatastorePlace | undefined, b: DatastorePlace): boolean {
+function isSameLocation(a: DatastoreLocation | undefined, b: DatastoreLocation): boolean {
   return a !== undefined && a.offset === b.offset && a.bytes === b.bytes;
 }
 

@@ -1,7 +1,16 @@
-import { BASE_COUNTER_COUNT, CORE_COUNTER, DEVICE_COUNTERS_AT, DEVICE_COUNTER_COUNT, MAX_CORES, coreCounterAt } from './layout.ts';
 import { latencySeconds } from './latency.ts';
-import { viewOf } from './view.ts';
-import type { DatastoreView } from './view.ts';
+import {
+  BASE_COUNTER_COUNT,
+  CORE_COUNTER,
+  DEVICE_COUNTER,
+  DEVICE_COUNTERS_AT,
+  DEVICE_COUNTER_COUNT,
+  MAX_CORES,
+  coreCounterAt,
+  viewOf,
+} from './layout.ts';
+import type { DatastoreView } from './layout.ts';
+import type { MemoryKinds } from './work.ts';
 
 const COUNTER_BYTES = 8;
 const HIGH_WORD = 2 ** 32;
@@ -85,4 +94,44 @@ export class DatastoreCounters {
 /** Where the counters of a core begin in the copy, in counters. */
 function firstOf(core: number): number {
   return DEVICE_COUNTER_COUNT + BASE_COUNTER_COUNT * core;
+}
+
+/** More than any device has. */
+const MAX_BELIEVABLE_BYTES = 2 ** 50;
+
+/** Memory of one process on one device; undefined when it states more than there can be. */
+export function memoryOf(counters: DatastoreCounters): { readonly host: MemoryKinds; readonly cores: readonly MemoryKinds[] } | undefined {
+  const host = hostKinds(counters);
+  if (!isBelievable(host)) return undefined;
+  const cores: MemoryKinds[] = [];
+  for (let core = 0; core < counters.coreCount; core += 1) {
+    const kinds = coreKinds(counters, core);
+    if (!isBelievable(kinds)) return undefined;
+    cores.push(kinds);
+  }
+  return { host, cores };
+}
+
+function hostKinds(counters: DatastoreCounters): MemoryKinds {
+  return {
+    code: counters.device(DEVICE_COUNTER.codeHostBytes),
+    tensors: counters.device(DEVICE_COUNTER.tensorsHostBytes),
+    constants: counters.device(DEVICE_COUNTER.constantsHostBytes),
+    scratchpad: counters.device(DEVICE_COUNTER.scratchpadHostBytes),
+    misc: counters.device(DEVICE_COUNTER.miscHostBytes),
+  };
+}
+
+function coreKinds(counters: DatastoreCounters, core: number): MemoryKinds {
+  return {
+    code: counters.core(core, CORE_COUNTER.codeBytes),
+    tensors: counters.core(core, CORE_COUNTER.tensorsBytes),
+    constants: counters.core(core, CORE_COUNTER.constantsBytes),
+    scratchpad: counters.core(core, CORE_COUNTER.scratchpadBytes),
+    misc: counters.core(core, CORE_COUNTER.miscBytes),
+  };
+}
+
+function isBelievable({ code, tensors, constants, scratchpad, misc }: MemoryKinds): boolean {
+  return Math.max(code, tensors, constants, scratchpad, misc) <= MAX_BELIEVABLE_BYTES;
 }

@@ -5,13 +5,13 @@ import type { WorkFailure } from './work.ts';
 
 /** An open device that nobody else uses is closed: it would keep memory of ended processes from being freed. */
 const IDLE_MS = 10_000;
-/** Opening prints to the kernel's log and takes a place: a device that is not used is looked at this often. */
+/** Opening prints to the kernel's log and takes a slot: a device that is not used is looked at this often. */
 const PROBE_MS = 60_000;
-/** After a failure, or when places were short. */
+/** After a failure, or when slots were short. */
 const RETRY_MS = 60_000;
 
 /**
- * One device, open while others use it. The driver has sixteen places for processes on each device: the last one is never
+ * One device, open while others use it. The driver has sixteen slots for processes on each device: the last one is never
  * taken from an application for long.
  */
 export class DeviceSession {
@@ -62,11 +62,11 @@ export class DeviceSession {
     const pids = this.#device.attached();
     this.#isTroubled = false;
     if (pids.length >= ATTACH_SLOTS) {
-      const message = `neuron${this.#index}: all ${ATTACH_SLOTS} places for processes are taken, stepping back to leave one`;
+      const message = `neuron${this.#index}: all ${ATTACH_SLOTS} slots for processes are taken, stepping back to leave one`;
       this.#fail(nowMs, failures, new AgentError('source_denied', 'nds', message));
       return undefined;
     }
-    // The reader itself has one place.
+    // The reader itself has one slot.
     if (pids.length > 1) this.#usedAtMs = nowMs;
     else if (nowMs - this.#usedAtMs >= IDLE_MS) {
       this.#nextTryMs = nowMs + PROBE_MS;

@@ -4,7 +4,7 @@ import { AgentError } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { fileError } from '../../src/file-error.ts';
 import { ATTACH_SLOTS, deviceIndexes } from './access.ts';
-import type { DatastoreAccess, DatastorePlace, MappedDatastore, OpenDevice } from './access.ts';
+import type { DatastoreAccess, DatastoreLocation, MappedDatastore, OpenDevice } from './access.ts';
 import { SLAB_BYTES } from './layout.ts';
 import type { Libc } from './libc.ts';
 
@@ -53,7 +53,7 @@ class DriverDevice implements OpenDevice {
     return Array.from({ length: count }, (_, index) => buffer.readInt32LE(APPS.recordsAt + APPS.recordBytes * index));
   }
 
-  locate(pid: number): DatastorePlace | undefined {
+  locate(pid: number): DatastoreLocation | undefined {
     // Pid 0 would create a datastore of our own.
     if (pid <= 0) return undefined;
     const buffer = Buffer.alloc(DATASTORE.bytes);
@@ -62,21 +62,25 @@ class DriverDevice implements OpenDevice {
       if (this.#libc.errnoName() === 'ENOENT') return undefined;
       throw this.#error('does not tell where a datastore is');
     }
-    const place = { offset: buffer.readBigUInt64LE(DATASTORE.offsetAt), bytes: buffer.readUInt32LE(DATASTORE.sizeAt) };
-    if (place.bytes !== SLAB_BYTES)
-      throw new AgentError('source_malformed', 'nds', `neuron${this.#device}: a datastore of ${place.bytes} bytes, expected ${SLAB_BYTES}`);
-    return place;
+    const location = { offset: buffer.readBigUInt64LE(DATASTORE.offsetAt), bytes: buffer.readUInt32LE(DATASTORE.sizeAt) };
+    if (location.bytes !== SLAB_BYTES)
+      throw new AgentError(
+        'source_malformed',
+        'nds',
+        `neuron${this.#device}: a datastore of ${location.bytes} bytes, expected ${SLAB_BYTES}`,
+      );
+    return location;
   }
 
   /** The driver maps whole datastores only, and would let a writer write: the mapping is for reading. */
-  map(_pid: number, place: DatastorePlace): MappedDatastore {
+  map(_pid: number, location: DatastoreLocation): MappedDatastore {
     const libc = this.#libc;
-    const address = libc.mmap(place.bytes, PROT_READ, MAP_SHARED, this.#descriptor, place.offset);
+    const address = libc.mmap(location.bytes, PROT_READ, MAP_SHARED, this.#descriptor, location.offset);
     if (address === undefined) throw this.#error('does not map a datastore');
     return {
-      memory: new Uint8Array(libc.view(address, place.bytes)),
+      memory: new Uint8Array(libc.view(address, location.bytes)),
       refresh: () => {},
-      unmap: () => void libc.munmap(address, place.bytes),
+      unmap: () => void libc.munmap(address, location.bytes),
     };
   }
 
@@ -91,7 +95,7 @@ class DriverDevice implements OpenDevice {
 
 function openError(device: number, errno: string): AgentError {
   const words: Readonly<Record<string, readonly [ErrorCode, string]>> = {
-    EBUSY: ['source_denied', `all ${ATTACH_SLOTS} places for processes are taken`],
+    EBUSY: ['source_denied', `all ${ATTACH_SLOTS} slots for processes are taken`],
     EACCES: ['source_denied', 'permission denied; the device file belongs to root or to group neuron'],
     EPERM: ['source_denied', 'not permitted; the container may lack the device'],
     ENOENT: ['source_absent', 'no such device'],

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AgentError } from '../../src/errors.ts';
 import { fileError } from '../../src/file-error.ts';
 import { deviceIndexes } from './access.ts';
-import type { DatastoreAccess, DatastorePlace, MappedDatastore, OpenDevice } from './access.ts';
+import type { DatastoreAccess, DatastoreLocation, MappedDatastore, OpenDevice } from './access.ts';
 import { SLAB_BYTES, USED_BYTES } from './layout.ts';
 
 type Memory = Uint8Array<ArrayBuffer>;
@@ -24,7 +24,7 @@ function openFolder(folder: string, spare: Memory[]): OpenDevice {
   return {
     attached: () => pidsIn(namesIn(folder)),
     locate: (pid) => (pid === 0 ? undefined : locateFile(pathOf(pid))),
-    map: (pid, place) => mapFile(pathOf(pid), place, spare),
+    map: (pid, location) => mapFile(pathOf(pid), location, spare),
     close: () => {},
   };
 }
@@ -36,8 +36,8 @@ function pidsIn(names: readonly string[]): readonly number[] {
   return pids;
 }
 
-/** Another file under the same name is another place. */
-function locateFile(path: string): DatastorePlace | undefined {
+/** Another file under the same name is another location. */
+function locateFile(path: string): DatastoreLocation | undefined {
   const inode = inodeOf(path);
   return inode === undefined ? undefined : { offset: inode, bytes: SLAB_BYTES };
 }
@@ -50,9 +50,9 @@ function inodeOf(path: string): bigint | undefined {
 }
 
 /** Like a mapping it stays readable when its owner is gone. */
-function mapFile(path: string, place: DatastorePlace, spare: Memory[]): MappedDatastore {
+function mapFile(path: string, location: DatastoreLocation, spare: Memory[]): MappedDatastore {
   const descriptor = openFile(path);
-  if (fstatSync(descriptor, { bigint: true }).ino !== place.offset) {
+  if (fstatSync(descriptor, { bigint: true }).ino !== location.offset) {
     closeSync(descriptor);
     throw new AgentError('source_absent', 'nds', `${path} has another owner by now`);
   }

@@ -1,5 +1,5 @@
 import { CORE_COUNTER, coreCounterAt } from './layout.ts';
-import type { DatastoreView } from './view.ts';
+import type { DatastoreView } from './layout.ts';
 
 /** neuron-monitor's percentiles and its rank rule: `sorted[floor((n - 1) × q)]`, no interpolation (holds for every published capture). */
 const QUANTILES = [
@@ -69,13 +69,13 @@ function byDuration(a: LatencySample, b: LatencySample): number {
 }
 
 /** Latencies of one process on several devices as one; undefined when nothing completed. */
-export function summarize(parts: readonly SeenLatencies[]): LatencySummary | undefined {
-  const completed = parts.reduce((sum, part) => sum + part.completed, 0);
+export function summarize(datastores: readonly SeenLatencies[]): LatencySummary | undefined {
+  const completed = datastores.reduce((sum, datastore) => sum + datastore.completed, 0);
   if (completed === 0) return undefined;
-  const device = percentiles(parts.flatMap((part) => part.device));
-  const total = percentiles(parts.flatMap((part) => part.total));
+  const device = percentiles(datastores.flatMap((datastore) => datastore.device));
+  const total = percentiles(datastores.flatMap((datastore) => datastore.total));
   return {
-    coverage: parts.reduce((sum, part) => sum + part.seen, 0) / completed,
+    coverage: datastores.reduce((sum, datastore) => sum + datastore.seen, 0) / completed,
     ...(device !== undefined && { device }),
     ...(total !== undefined && { total }),
   };
@@ -146,5 +146,34 @@ export class LatencyWatch {
     if (device !== undefined) this.#device.push({ seconds: device, weight: executions });
     if (total !== undefined) this.#total.push({ seconds: total, weight: executions });
     if (device !== undefined || total !== undefined) this.#seen += 1;
+  }
+}
+
+/** Executions a millisecond apart are still told apart; most are further apart, and every look costs. */
+const SHORTEST_MS = 1;
+const LONGEST_MS = 16;
+/** After so many looks without a miss the next one may come later. */
+const CALM_LOOKS = 250;
+
+/** How often latencies are looked at: as seldom as no execution is missed. */
+export class PollPace {
+  #intervalMs = LONGEST_MS;
+  #calmLooks = 0;
+
+  get intervalMs(): number {
+    return this.#intervalMs;
+  }
+
+  /** `most` executions completed on one core since the last look; all but one were missed. */
+  looked(most: number): void {
+    if (most > 1) {
+      this.#intervalMs = Math.max(SHORTEST_MS, this.#intervalMs / 2);
+      this.#calmLooks = 0;
+      return;
+    }
+    this.#calmLooks += 1;
+    if (this.#calmLooks < CALM_LOOKS) return;
+    this.#intervalMs = Math.min(LONGEST_MS, this.#intervalMs * 2);
+    this.#calmLooks = 0;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Where things stand in a Neuron datastore: the shared memory in which one process tells about its work on one device.
  * Counters: driver header share/neuron_driver_shared.h, 2.24. Records: public runtime header nrt/nds/neuron_ds.h for their content; their
- * places are derived from its sizes (they fill the hole between the counters exactly) and are proven on live data by `records.ts`.
+ * offsets are derived from its sizes (they fill the hole between the counters exactly) and are proven on live data by `records.ts`.
  * All numbers are little-endian.
  */
 
@@ -19,7 +19,7 @@ export const DEVICE_COUNTER_COUNT = 31;
 export const BASE_COUNTER_COUNT = 31;
 export const MAX_CORES = 16;
 
-/** Cores whose counters are in two parts. */
+/** Cores whose counters are in two areas. */
 const SPLIT_CORES = 4;
 const BASE_AREA = { at: 256, stride: 248 } as const;
 const EXTENSION_AREA = { at: 55_936, stride: 512 } as const;
@@ -87,7 +87,7 @@ export const PROCESS_RECORD = { at: 1248, bytes: 64, tagAt: 5, tagBytes: 32, run
 export const MODEL_BITMAP_AT = 1312;
 export const MODEL_BITMAP_BYTES = 8;
 export const MODEL_RECORDS = { at: 1320, bytes: 672, count: 64 } as const;
-/** Within a model record. The grid has twelve kinds for each of two places, 16 bytes each: bytes used, then a count. */
+/** Within a model record. The grid has twelve kinds for each of host and device, 16 bytes each: bytes used, then a count. */
 export const MODEL_FIELD = {
   modelId: 4,
   name: 12,
@@ -110,3 +110,29 @@ export const RECORDS_END = EXTENDED_PROCESS_RECORD.at + EXTENDED_PROCESS_RECORD.
 
 /** Kinds of memory in a model's grid, in its order; further kinds are unused. */
 export const MODEL_MEMORY_KINDS = ['code', 'tensors', 'constants', 'scratchpad', 'misc'] as const;
+
+/**
+ * The memory of a datastore, or a copy of it, as what stands in it. A runtime and its reader are on the same little-endian machine, and
+ * all counters stand on words.
+ */
+export interface DatastoreView {
+  readonly bytes: Buffer;
+  /** Halves of counters, the low one first. */
+  readonly words: Uint32Array;
+  /** Latencies are doubles. */
+  readonly doubles: Float64Array;
+}
+
+export function viewOf(memory: ArrayBufferLike): DatastoreView {
+  return { bytes: Buffer.from(memory), words: new Uint32Array(memory), doubles: new Float64Array(memory) };
+}
+
+/** Memory to copy a datastore to. */
+export function emptyView(): DatastoreView {
+  return viewOf(new ArrayBuffer(USED_BYTES));
+}
+
+/** A slab that nobody uses is all zeros. */
+export function isDatastore(bytes: Uint8Array): boolean {
+  return bytes.length >= USED_BYTES && SIGNATURE.every((byte, at) => bytes[at] === byte);
+}

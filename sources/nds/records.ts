@@ -73,23 +73,23 @@ export function decodeRecords(bytes: Uint8Array): DatastoreRecords {
 }
 
 /**
- * Everything that `decodeRecords` looks at, neighbours as one: mostly two parts. The first begins with the process and the list of models:
- * where it is the same in two datastores, so are the other parts.
+ * Everything that `decodeRecords` looks at, neighbours as one: mostly two ranges. The first begins with the process and the list of models:
+ * where it is the same in two datastores, so are the other ranges.
  */
-export function recordParts(bytes: Uint8Array): readonly ByteRange[] {
-  const parts: ByteRange[] = [];
+export function recordRanges(bytes: Uint8Array): readonly ByteRange[] {
+  const ranges: ByteRange[] = [];
   let from: number = PROCESS_RECORD.at;
   let to = MODEL_BITMAP_AT + MODEL_BITMAP_BYTES;
   for (const slot of usedSlots(bytes)) {
     const at = MODEL_RECORDS.at + MODEL_RECORDS.bytes * slot;
     if (at !== to) {
-      parts.push({ from, to });
+      ranges.push({ from, to });
       from = at;
     }
     to = at + MODEL_RECORDS.bytes;
   }
   const extended = EXTENDED_PROCESS_RECORD.at;
-  return [...parts, { from, to }, { from: extended, to: extended + EXTENDED_PROCESS_RECORD.bytes }];
+  return [...ranges, { from, to }, { from: extended, to: extended + EXTENDED_PROCESS_RECORD.bytes }];
 }
 
 /** FNV-1a, 32 bits, over a record with its checksum taken as zero. */
@@ -164,4 +164,36 @@ function memoryAt(view: DataView, at: number): ModelMemory | undefined {
     return undefined;
   const memory = { code, tensors, constants, scratchpad, misc };
   return Object.values(memory).every((bytes) => bytes < MAX_BELIEVABLE_BYTES) ? memory : undefined;
+}
+
+interface Known {
+  readonly ranges: readonly ByteRange[];
+  /** The bytes of the ranges, one range behind the other. */
+  readonly copy: Buffer;
+  readonly records: DatastoreRecords;
+}
+
+/** The records of one datastore as they were decoded last: they hardly ever change, and comparing is much cheaper than decoding. */
+export class KnownRecords {
+  #known: Known | undefined;
+
+  /** The same object as before where nothing has changed. */
+  decode(bytes: Buffer): DatastoreRecords {
+    if (this.#known === undefined || !isSame(bytes, this.#known)) {
+      const ranges = recordRanges(bytes);
+      const copy = Buffer.concat(ranges.map(({ from, to }) => bytes.subarray(from, to)));
+      this.#known = { ranges, copy, records: decodeRecords(bytes) };
+    }
+    return this.#known.records;
+  }
+}
+
+function isSame(bytes: Buffer, { ranges, copy }: Known): boolean {
+  let at = 0;
+  for (const { from, to } of ranges) {
+    const end = at + to - from;
+    if (bytes.compare(copy, at, end, from, to) !== 0) return false;
+    at = end;
+  }
+  return true;
 }

@@ -8,20 +8,18 @@ import type { PullSource, ReadingBatch, SourceFailure } from '../../src/source.t
 import { bootTimeMs, startTimeMs } from '../procfs/pid-stat.ts';
 import { readPidStat } from '../processes/identity.ts';
 import type { ProcessInspector } from '../processes/inspector.ts';
-import { exitWithoutThreads } from './exit.ts';
+import { exitWithoutThreads } from './libc.ts';
 import { createFileAccess } from './file-access.ts';
-import { HostCores } from './hardware.ts';
-import { LocalLink } from './local-link.ts';
-import type { ReaderLink, WorkerAnswer } from './protocol.ts';
+import { HostCores } from './core-numbering.ts';
+import { LocalLink, WorkerLink } from './reader-link.ts';
+import type { NdsGroup, ProcessWork, ReaderLink, WorkSample, WorkerAnswer } from './work.ts';
 import { readingsOf } from './readings.ts';
 import type { CoreNumbering } from './core-numbering.ts';
 import { NDS_GROUPS } from './work.ts';
-import type { NdsGroup, ProcessWork, WorkSample } from './work.ts';
-import { WorkerLink } from './worker-link.ts';
 
 export interface NdsOptions {
   readonly host: Host;
-  /** Who the processes are. */
+  /** Reads the identities of processes. */
   readonly inspector: ProcessInspector;
   /** Latest facts about the hardware, where another source has them. */
   readonly hardwareInfo?: () => NeuronHardwareInfo | undefined;
@@ -35,13 +33,15 @@ const RESTART_MS = 60_000;
 
 /**
  * Per-process data from the Neuron driver's datastore, without AWS's binary: `execution_stats`, `memory_used`,
- * `neuroncore_counters`. Devices are read in a worker thread. Not proven on hardware: see README.md.
+ * `neuroncore_counters`. Devices are read in a worker thread.
+ *
+ * This source is not proven on hardware and is off unless `source.nds.enabled` is set: README.md has what is derived and what is inferred.
  */
 export function createNdsSource(options: NdsOptions): PullSource {
   return new NdsSource(options);
 }
 
-/** What all readings of one round share. */
+/** `Round` holds what all readings of one round share. */
 interface Round {
   readonly numbering: CoreNumbering;
   readonly sampledAtMs: number;

@@ -1,17 +1,14 @@
-import type { DatastorePlace, MappedDatastore } from './access.ts';
+import type { DatastoreLocation, MappedDatastore } from './access.ts';
 import type { UnitFromLatency } from '../busy-time.ts';
-import { DatastoreCounters } from './counters.ts';
+import { DatastoreCounters, memoryOf } from './counters.ts';
 import { CoreRateTracker, TallyTracker, hasFallen } from './deltas.ts';
 import type { Tallies } from './deltas.ts';
-import { KnownRecords } from './known-records.ts';
+import { KnownRecords } from './records.ts';
 import { LatencyWatch } from './latency.ts';
 import type { SeenLatencies } from './latency.ts';
-import { HEADER_BYTES, RECORDS_AT, RECORDS_END, USED_BYTES, latencyRanges } from './layout.ts';
-import type { ByteRange } from './layout.ts';
-import { memoryOf } from './memory.ts';
+import { HEADER_BYTES, RECORDS_AT, RECORDS_END, USED_BYTES, isDatastore, latencyRanges, viewOf } from './layout.ts';
+import type { ByteRange, DatastoreView } from './layout.ts';
 import type { DatastoreRecords } from './records.ts';
-import { isDatastore, viewOf } from './view.ts';
-import type { DatastoreView } from './view.ts';
 import type { DeviceWork, NdsGroup, WorkFailure } from './work.ts';
 
 /** One process's executions on one device. */
@@ -28,7 +25,7 @@ export interface DatastoreReading {
 export interface TrackedDatastoreOptions {
   readonly device: number;
   readonly pid: number;
-  readonly place: DatastorePlace;
+  readonly location: DatastoreLocation;
   readonly mapped: MappedDatastore;
   readonly coreCount: number;
   /** To copy a datastore to; shared by all, used by one at a time. */
@@ -39,7 +36,7 @@ export interface TrackedDatastoreOptions {
 
 /** One datastore for as long as it has one owner: its mapping, and what was read last. */
 export class TrackedDatastore {
-  readonly place: DatastorePlace;
+  readonly location: DatastoreLocation;
   readonly #options: TrackedDatastoreOptions;
   readonly #latencyRanges: readonly ByteRange[];
   readonly #latency: LatencyWatch;
@@ -53,9 +50,9 @@ export class TrackedDatastore {
   readonly #complaints = new Set<string>();
 
   constructor(options: TrackedDatastoreOptions) {
-    const { coreCount, mapped, place } = options;
+    const { coreCount, mapped, location } = options;
     this.#options = options;
-    this.place = place;
+    this.location = location;
     this.#latencyRanges = latencyRanges(coreCount);
     this.#latency = new LatencyWatch(viewOf(mapped.memory.buffer), coreCount);
     this.#now = new DatastoreCounters(coreCount);
@@ -142,7 +139,7 @@ export class TrackedDatastore {
   #nextExecutions(counters: DatastoreCounters, atMs: number): DeviceExecutions | undefined {
     this.#tallies ??= new TallyTracker(this.#options.coreCount);
     const tallies = this.#tallies.next(counters, atMs);
-    // Completed since the last look of the poll, and part of the same copy: as many as the tallies count.
+    // Completed since the last look of the poll, and in the same copy: as many as the tallies count.
     this.#latency.poll(this.#options.scratch);
     const latencies = this.#latency.take();
     return tallies === undefined ? undefined : { ...tallies, latencies };

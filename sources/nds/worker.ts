@@ -7,8 +7,8 @@ import { DatastoreCollector } from './collector.ts';
 import { failureOf } from './device-session.ts';
 import { createDriverAccess } from './driver-access.ts';
 import { loadLibc } from './libc.ts';
-import { PollPace } from './poll-pace.ts';
-import type { WorkerAnswer, WorkerCommand, WorkerStart } from './protocol.ts';
+import { PollPace } from './latency.ts';
+import type { WorkerAnswer, WorkerCommand, WorkerStart } from './work.ts';
 
 /** Latencies are looked at for this long after executions were asked for last. */
 const POLL_AFTER_REQUEST_MS = 60_000;

@@ -1,8 +1,7 @@
 import { basename, join } from 'node:path';
 import type { Host } from '../../src/host.ts';
 import type { RuntimeRef } from '../../src/readings.ts';
-import { startTimeMs } from '../procfs/pid-stat.ts';
-import { parsePidStat } from '../procfs/pid-stat.ts';
+import { parsePidStat, startTimeMs } from '../procfs/pid-stat.ts';
 import type { PidStat } from '../procfs/pid-stat.ts';
 import { readLink, readShortText, readText } from './proc-files.ts';
 

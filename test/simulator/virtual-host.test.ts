@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DatastoreCounters } from '../../sources/nds/counters.ts';
-import { viewOf } from '../../sources/nds/view.ts';
+import { viewOf } from '../../sources/nds/layout.ts';
 import type { ChurnOptions } from '../../simulator/churn.ts';
 import { COUNTER } from '../../simulator/truth.ts';
 import { createVirtualHost } from '../../simulator/virtual-host.ts';

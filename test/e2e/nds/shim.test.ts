@@ -180,7 +180,7 @@ describe('the datastore through koffi', () => {
     host.attach(2, [41, 0]);
     const batch = await host.read();
     expect(batch.failures).toEqual([
-      { code: 'source_denied', message: expect.stringContaining('all 16 places') },
+      { code: 'source_denied', message: expect.stringContaining('all 16 slots') },
       { code: 'source_absent', message: expect.stringContaining('invalid state') },
     ]);
     expect(batch.readings).toMatchObject([{ group: 'memory_used', runtime: { pid: 41, tag: 'train' } }]);
@@ -206,7 +206,7 @@ describe('the datastore through koffi', () => {
     expect((await host.read()).readings[0]?.data).toMatchObject({ execution_summary: { completed: 0 } });
   });
 
-  test('the last of sixteen places is given back', async () => {
+  test('the last of sixteen slots is given back', async () => {
     const host = new ShimHost();
     host.attach(0, ...Array.from({ length: 15 }, (_, i) => [101 + i, '-'] as const));
     expect(await host.read()).toMatchObject({ failures: [{ code: 'source_denied', message: expect.stringContaining('stepping back') }] });

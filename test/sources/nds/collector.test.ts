@@ -380,7 +380,7 @@ describe('etiquette', () => {
     expect(driver.log).toEqual(['open 0']);
   });
 
-  test('the last of sixteen places is given back for a minute', () => {
+  test('the last of sixteen slots is given back for a minute', () => {
     const { driver, collect, after } = setUp();
     for (let pid = 101; pid <= 115; pid += 1) driver.device(0).attached.add(pid);
     expect(collect()).toMatchObject({

@@ -2,10 +2,8 @@ import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
 import { DatastoreCounters } from '../../../sources/nds/counters.ts';
 import { hasFallen } from '../../../sources/nds/deltas.ts';
-import { KnownRecords } from '../../../sources/nds/known-records.ts';
-import { coreCounterAt } from '../../../sources/nds/layout.ts';
-import { checksum, decodeRecords } from '../../../sources/nds/records.ts';
-import { isDatastore, viewOf } from '../../../sources/nds/view.ts';
+import { KnownRecords, checksum, decodeRecords } from '../../../sources/nds/records.ts';
+import { coreCounterAt, isDatastore, viewOf } from '../../../sources/nds/layout.ts';
 import { SLAB_BYTES, buildDatastore, fnv1a, headerOffset } from '../../support/datastore.ts';
 import type { DatastoreContent, DatastoreModel } from '../../support/datastore.ts';
 

@@ -9,7 +9,7 @@ interface Slab {
 }
 
 interface Device {
-  /** Attached processes, the reader's own place aside. */
+  /** Attached processes, the reader's own slot aside. */
   readonly attached: Set<number>;
   readonly slabs: Map<number, Slab>;
   openFails?: AgentError;

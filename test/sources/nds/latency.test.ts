@@ -1,9 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
-import { LatencyWatch, latencySeconds, percentiles, summarize } from '../../../sources/nds/latency.ts';
-import { latencyRanges } from '../../../sources/nds/layout.ts';
-import { PollPace } from '../../../sources/nds/poll-pace.ts';
-import { viewOf } from '../../../sources/nds/view.ts';
+import { LatencyWatch, PollPace, latencySeconds, percentiles, summarize } from '../../../sources/nds/latency.ts';
+import { latencyRanges, viewOf } from '../../../sources/nds/layout.ts';
 import { buildDatastore, headerOffset } from '../../support/datastore.ts';
 
 describe('percentiles', () => {
