@@ -12,7 +12,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createVirtualDirectory } from '../simulator/directory.ts';
+import { createVirtualDirectory } from '../simulator/virtual-host.ts';
 import { peerPath } from '../scripts/peers.ts';
 import { freePort } from '../test/e2e/support/ports.ts';
 import { cpuTimeMs, residentBytes } from './cpu-time.ts';

@@ -1,7 +1,6 @@
 import { neuronMonitorFile, periodsOf } from '../config/groups.ts';
-import { createVirtualDirectory } from '../simulator/directory.ts';
+import { createVirtualDirectory, createVirtualHost } from '../simulator/virtual-host.ts';
 import { isVirtualInstanceType, VIRTUAL_INSTANCE_TYPES } from '../simulator/instances.ts';
-import { createVirtualHost } from '../simulator/virtual-host.ts';
 import type { VirtualHost } from '../simulator/virtual-host.ts';
 import { createSources, nativeSources } from '../sources/index.ts';
 import type { SourceServices, SourceSet } from '../sources/index.ts';

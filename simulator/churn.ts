@@ -4,7 +4,7 @@ import type { Random } from './random.ts';
 
 /** Short-lived processes, one after another on every logical core of some devices. */
 export interface ChurnOptions {
-  /** Devices they have for themselves: jobs of the plan that use one of these are left out. */
+  /** Devices they have for themselves: jobs of the host that use one of these are left out. */
   readonly devices: readonly number[];
   /** How long a process lives; 100 ms at least. */
   readonly lifetimeMs: { readonly shortest: number; readonly longest: number };
@@ -16,13 +16,13 @@ const FIRST_PID = 2_000;
 /** Where the pids of ordinary jobs begin. */
 const PID_LIMIT = 4_000;
 
-/** The jobs of a host: those of its plan that leave the devices alone, and one of short-lived processes. */
+/** The jobs of a host: those of its instance type that leave the devices alone, and one of short-lived processes. */
 export function jobsWithChurn(spec: InstanceSpec, { devices, lifetimeMs }: ChurnOptions): readonly JobSpec[] {
   const cores = Array.from({ length: logicalCoresPerDevice(spec) }, (_, core) => core);
   const processes = devices.flatMap((device) => cores.map((core) => ({ devices: [device], logicalCores: [core] })));
   const staying = spec.jobs.map((job) => ({
     ...job,
-    processes: job.processes.filter((place) => !place.devices.some((device) => devices.includes(device))),
+    processes: job.processes.filter(({ devices: used }) => !used.some((device) => devices.includes(device))),
   }));
   const tasks: JobSpec = { kind: 'task', name: 'task', processes, containerized: true, lifetimeMs };
   return [...staying.filter((job) => job.processes.length > 0), tasks];
@@ -41,7 +41,7 @@ export class RecycledPids {
 
   take(): number {
     const [pid] = this.#free.splice(this.#random.integer(0, this.#free.length - 1), 1);
-    if (pid === undefined) throw new RangeError('there are fewer pids than places for short-lived processes');
+    if (pid === undefined) throw new RangeError('there are fewer pids than slots for short-lived processes');
     return pid;
   }
 

@@ -2,9 +2,8 @@ import { connectedDevices } from './instances.ts';
 import type { InstanceSpec } from './instances.ts';
 import { MemoryAccount } from './memory.ts';
 import type { Random } from './random.ts';
-import { Slabs } from './slabs.ts';
 import { COUNTER_COUNT, DEVICE_MEMORY_CATEGORIES, HOST_MEMORY_CATEGORIES } from './truth.ts';
-import type { CoreTruth, DeviceTruth, EccTruth, PowerTruth } from './truth.ts';
+import type { CoreTruth, CoreWork, DeviceTruth, EccTruth, PowerTruth, ProcessCoreTruth } from './truth.ts';
 
 export class CoreState implements CoreTruth {
   readonly counters = new BigUint64Array(COUNTER_COUNT);
@@ -98,4 +97,39 @@ function noErrors(): MutableEcc {
 
 function hundredths(percent: number): number {
   return Math.round(percent * 100) / 100;
+}
+
+/** Physical core → what it counted in one datastore. */
+export type SlabCounts = ReadonlyMap<number, CoreWork>;
+
+/** Slots for processes of one device. */
+const SLABS = 16;
+
+/**
+ * The memory of one device's datastores. The counters of cores stay in it when a process ends, and the next owner finds them: the
+ * slot that was given back the longest time ago is the next one taken (drivers since 2.30.2).
+ */
+export class Slabs {
+  #free: SlabCounts[] = Array.from({ length: SLABS }, () => new Map());
+
+  /** Returns the counts in the slot that a process gets. */
+  take(): SlabCounts {
+    return this.#free.shift() ?? new Map();
+  }
+
+  giveBack(found: SlabCounts, cores: readonly ProcessCoreTruth[]): void {
+    const left = new Map(found);
+    for (const core of cores) left.set(core.physicalCore, workOf(core, found.get(core.physicalCore)));
+    this.#free.push(left);
+  }
+
+  wipe(): void {
+    this.#free = this.#free.map(() => new Map());
+  }
+}
+
+function workOf(core: ProcessCoreTruth, before: CoreWork | undefined): CoreWork {
+  const counters = BigUint64Array.from({ length: COUNTER_COUNT }, (_, i) => (core.counters[i] ?? 0n) + (before?.counters[i] ?? 0n));
+  const last = core.lastTotalSeconds === 0 && before !== undefined ? before : core;
+  return { counters, lastDeviceSeconds: last.lastDeviceSeconds, lastTotalSeconds: last.lastTotalSeconds };
 }

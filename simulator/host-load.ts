@@ -42,13 +42,13 @@ export class HostLoad implements HostTruth {
     this.#settleMemory(0);
   }
 
-  /** `slots` is how many processes the host's plan has: each has its own share of the vCPUs. */
+  /** `slots` is how many processes the host's jobs have: each has its own share of the vCPUs. */
   tick(dtSeconds: number, processes: readonly ProcessTruth[], slots: number): void {
     const noise = this.#random.between(0.7, 1.3);
     const demand = new Float64Array(this.vcpuSeconds.length * 2);
     let usedSeconds = 0;
     processes.forEach((process, i) => {
-      usedSeconds += this.#place(process, i, slots, dtSeconds, demand);
+      usedSeconds += this.#spread(process, i, slots, dtSeconds, demand);
     });
     this.vcpuSeconds.forEach((vcpu, i) => {
       const user = demand[2 * i] ?? 0;
@@ -64,7 +64,7 @@ export class HostLoad implements HostTruth {
   }
 
   /** Spreads what a process used in this tick over the vCPUs of its slot, one full vCPU after the other. */
-  #place(process: ProcessTruth, slot: number, slots: number, dtSeconds: number, demand: Float64Array): number {
+  #spread(process: ProcessTruth, slot: number, slots: number, dtSeconds: number, demand: Float64Array): number {
     const before = this.#cpuBefore.get(process.pid) ?? { user: 0, system: 0 };
     const user = process.cpuUserSeconds - before.user;
     const system = process.cpuSystemSeconds - before.system;

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Truth } from './truth.ts';
+import type { Random } from './random.ts';
+import type { IdentityTruth, Truth } from './truth.ts';
 
 /** A metadata service of a virtual instance. */
 export interface ImdsServer {
@@ -84,4 +85,18 @@ function answersOf({ identity, instance, bootTimeMs }: Truth): ReadonlyMap<strin
     ['meta-data/tags/instance/Name', name],
     ['dynamic/instance-identity/document', JSON.stringify(document, undefined, 2)],
   ]);
+}
+
+/** Who the virtual instance is to its metadata service. */
+export function identityOf(random: Random): IdentityTruth {
+  return {
+    instanceId: `i-${random.hex(17)}`,
+    region: 'us-west-2',
+    availabilityZone: 'us-west-2d',
+    availabilityZoneId: 'usw2-az4',
+    amiId: `ami-${random.hex(17)}`,
+    subnetId: `subnet-${random.hex(17)}`,
+    accountId: '000000000000',
+    name: 'virtual-trainium',
+  };
 }

@@ -1,7 +1,7 @@
 /** What one virtual process does all day. */
 export type JobKind = 'training' | 'inference' | 'batch' | 'task';
 
-/** One job of the virtual host's plan: its processes each own some logical cores. */
+/** One job of the virtual host: its processes each own some logical cores. */
 export interface JobSpec {
   readonly kind: JobKind;
   readonly name: string;
@@ -10,7 +10,7 @@ export interface JobSpec {
   /** Cores of each process: devices, and which of their logical cores (all when absent). */
   readonly processes: readonly { readonly devices: readonly number[]; readonly logicalCores?: readonly number[] }[];
   readonly containerized: boolean;
-  /** How long a process lives before the next one takes its place; absent for processes that stay. */
+  /** How long a process lives before the next one follows it; absent for processes that stay. */
   readonly lifetimeMs?: { readonly shortest: number; readonly longest: number };
 }
 

@@ -26,10 +26,10 @@ const BRIEF_TAGS = ['prepare', 'evaluate', 'sweep', undefined] as const;
 const BRIEF_STEP_MS = 100;
 /** Their models load in no time, or in this many steps. */
 const LONGEST_BRIEF_LOAD = 2;
-/** Between two of them a place is empty for this many steps at most. */
+/** Between two of them a slot is empty for this many steps at most. */
 const LONGEST_BRIEF_GAP = 2;
 
-/** One place of the host's plan: a process runs in it, or waits to be started again. */
+/** `ProcessSlot` is one slot of a job: a process runs in it, or waits to be started again. */
 export class ProcessSlot {
   readonly job: JobSpec;
   readonly rank: number;
@@ -56,14 +56,14 @@ export class ProcessSlot {
     readonly jobRandom: () => Random;
   }) {
     const { spec, job, rank, devices, random } = options;
-    const place = job.processes[rank];
-    if (place === undefined) throw new RangeError('the job has no such process');
+    const slot = job.processes[rank];
+    if (slot === undefined) throw new RangeError('the job has no such process');
     this.job = job;
     this.rank = rank;
     this.startAtMs = job.lifetimeMs === undefined ? 300 * rank : 0;
     this.#spec = spec;
-    this.#devices = devices.filter((device) => place.devices.includes(device.index));
-    this.#logicalCores = place.logicalCores ?? Array.from({ length: logicalCoresPerDevice(spec) }, (_, i) => i);
+    this.#devices = devices.filter((device) => slot.devices.includes(device.index));
+    this.#logicalCores = slot.logicalCores ?? Array.from({ length: logicalCoresPerDevice(spec) }, (_, i) => i);
     this.#random = random;
     this.#jobRandom = options.jobRandom;
     this.#uuids = MODEL_NAMES[job.kind].map(() => random.hex(32));

@@ -2,7 +2,7 @@ import { jobsWithChurn, RecycledPids } from './churn.ts';
 import type { ChurnOptions } from './churn.ts';
 import { DeviceState } from './device.ts';
 import { HostLoad } from './host-load.ts';
-import { identityOf } from './identity.ts';
+import { identityOf } from './imds-server.ts';
 import { INSTANCE_SPECS } from './instances.ts';
 import type { InstanceSpec, VirtualInstanceType } from './instances.ts';
 import { ProcessSlot } from './job.ts';

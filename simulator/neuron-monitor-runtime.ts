@@ -184,6 +184,6 @@ function loadedModel(model: ModelTruth, spec: InstanceSpec): Record<string, unkn
   };
 }
 
-function percentOf(part: number, whole: number): number {
-  return whole > 0 ? Math.round((10_000 * part) / whole) / 100 : 0;
+function percentOf(share: number, whole: number): number {
+  return whole > 0 ? Math.round((10_000 * share) / whole) / 100 : 0;
 }

@@ -1,6 +1,6 @@
 import { IDLE } from './activity.ts';
 import type { Activity, ActivityPattern } from './activity.ts';
-import type { DeviceState } from './device.ts';
+import type { DeviceState, SlabCounts } from './device.ts';
 import { logicalCoresPerDevice } from './instances.ts';
 import type { InstanceSpec, JobKind, JobSpec } from './instances.ts';
 import { deviceMemoryTarget, hostMemoryTarget } from './memory.ts';
@@ -8,7 +8,6 @@ import type { Random } from './random.ts';
 import { COUNTER, COUNTER_COUNT, DEVICE_MEMORY_CATEGORIES, HOST_MEMORY_CATEGORIES } from './truth.ts';
 import type { ModelTruth, ProcessCoreTruth, ProcessTruth } from './truth.ts';
 import { LatencyRing, quantized } from './latency-ring.ts';
-import type { SlabCounts } from './slabs.ts';
 
 /** Physical cores that work as one; completions are counted on the first, time and arithmetic on each. */
 export interface LogicalCore {

@@ -43,7 +43,7 @@ export class Scenario {
 
   /** Incidents that begin up to `nowMs` and were not given out before. */
   due(nowMs: number): readonly Incident[] {
-    while (nowMs >= this.#nextCycleMs) this.#plan();
+    while (nowMs >= this.#nextCycleMs) this.#schedule();
     const due: Incident[] = [];
     for (let first = this.#pending[0]; first !== undefined && first.atMs <= nowMs; first = this.#pending[0]) {
       due.push(first.incident);
@@ -52,7 +52,7 @@ export class Scenario {
     return due;
   }
 
-  #plan(): void {
+  #schedule(): void {
     for (const [atSeconds, incident] of SCRIPT) {
       this.#pending.push({
         atMs: this.#nextCycleMs + atSeconds * 1000 + this.#random.between(-4_000, 4_000),

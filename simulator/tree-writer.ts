@@ -92,10 +92,10 @@ export class TreeWriter {
     mkdirSync(join(this.#root, path), { recursive: true });
   }
 
-  #create(file: TreeFile, place: string): void {
+  #create(file: TreeFile, path: string): void {
     const content = file.content();
     const bytes = bytesOf(content);
-    writeFileSync(place, bytes, { mode: (file.mode ?? 0o444) | 0o200 });
+    writeFileSync(path, bytes, { mode: (file.mode ?? 0o444) | 0o200 });
     this.#files.set(file.path, { ...file, descriptor: undefined, last: copyOf(content), bytes: bytes.length });
   }
 

@@ -1,7 +1,10 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { errnoName } from '../src/file-error.ts';
 import type { Clock, Host, Timer } from '../src/host.ts';
-import { DatastoreTree } from './datastore-tree.ts';
+import type { ChurnOptions } from './churn.ts';
+import { DatastoreTree } from './datastore-writer.ts';
 import { driverGeneration } from './driver-generation.ts';
 import { startImdsServer } from './imds-server.ts';
 import type { ImdsServer } from './imds-server.ts';
@@ -9,8 +12,7 @@ import type { VirtualInstanceType } from './instances.ts';
 import { createWorkloadModel } from './model.ts';
 import type { WorkloadModel } from './model.ts';
 import { ProcTree } from './proc-tree.ts';
-import type { ChurnOptions } from './churn.ts';
-import { addSysfs } from './sysfs-tree.ts';
+import { addSysfs } from './sysfs-writer.ts';
 import { TreeWriter } from './tree-writer.ts';
 import type { Truth } from './truth.ts';
 
@@ -152,4 +154,23 @@ function addDmi(writer: TreeWriter, { instance, identity }: Truth): void {
   file('sys_vendor', 'Amazon EC2');
   file('product_name', instance.instanceType);
   file('board_asset_tag', identity.instanceId);
+}
+
+/** Where a machine keeps files in memory. */
+const IN_MEMORY = '/dev/shm';
+
+/** A new directory for a virtual host, in memory where the machine has such a place; disposal removes it with all it holds. */
+export function createVirtualDirectory(): { readonly path: string; [Symbol.dispose](): void } {
+  const path = mkdtempSync(join(isWritable(IN_MEMORY) ? IN_MEMORY : tmpdir(), 'neuron-otel-virtual-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch (thrown) {
+    if (errnoName(thrown) === undefined) throw thrown;
+    return false;
+  }
 }

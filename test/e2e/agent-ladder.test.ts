@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createVirtualDirectory } from '../../simulator/directory.ts';
-import { createVirtualHost } from '../../simulator/virtual-host.ts';
+import { createVirtualDirectory, createVirtualHost } from '../../simulator/virtual-host.ts';
 import { systemClock } from '../../src/host.ts';
 import { AgentProcess } from './support/agent.ts';
 import { eventually } from './support/eventually.ts';

@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
 import { DatastoreCounters } from '../../sources/nds/counters.ts';
-import { coreCounterAt } from '../../sources/nds/layout.ts';
+import { coreCounterAt, viewOf } from '../../sources/nds/layout.ts';
 import { decodeRecords } from '../../sources/nds/records.ts';
-import { viewOf } from '../../sources/nds/view.ts';
 import { createProcessInspector } from '../../sources/processes/inspector.ts';
-import { encodeDatastore } from '../../simulator/datastore.ts';
+import { encodeDatastore } from '../../simulator/datastore-writer.ts';
 import { createSysfsSource } from '../../sources/sysfs/source.ts';
 import { VIRTUAL_INSTANCE_TYPES } from '../../simulator/instances.ts';
 import { silentLogger } from '../../src/log.ts';

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { driverGeneration } from '../../simulator/driver-generation.ts';
 import type { VirtualInstanceType } from '../../simulator/instances.ts';
 import { createWorkloadModel } from '../../simulator/model.ts';
-import { addSysfs } from '../../simulator/sysfs-tree.ts';
+import { addSysfs } from '../../simulator/sysfs-writer.ts';
 import { TreeWriter } from '../../simulator/tree-writer.ts';
 import { createVirtualHost } from '../../simulator/virtual-host.ts';
 import { ManualClock } from '../support/manual-clock.ts';
