@@ -2,7 +2,7 @@ import type { AgentError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { SelfInstruments } from './self-instruments.ts';
 
-/** What waits for delivery to one destination. */
+/** The state of one destination's queue. */
 export interface DeliveryQueueState {
   readonly points: number;
   readonly bytes: number;
@@ -20,16 +20,22 @@ export interface DeliveryTelemetryOptions {
   readonly queueState: () => DeliveryQueueState | undefined;
 }
 
-/** A destination that is away for days drops each period: the log says so when there are this many times as many as it said last. */
-const DROPPED_FACTOR = 10;
+/** What repeats is logged again when it has happened this many times as often as when it was logged last. */
+const REPETITION_FACTOR = 10;
+const MAX_KINDS = 50;
+/** So many requests delivered one after the other end a run of failures: the next failure is logged again. */
+const HEALTHY_AFTER = 100;
 
 /** Counts what becomes of every point on its way to one destination, and logs when trouble begins and ends. */
 export class DeliveryTelemetry {
   readonly #options: DeliveryTelemetryOptions;
-  #trouble: string | undefined;
-  #isDiskTroubled = false;
-  /** Points by reason since the start, and how many there were when the log last said so. */
-  readonly #dropped = new Map<string, { readonly total: number; readonly said: number }>();
+  /** Failures by kind since delivery was healthy, and how many there were when the log last named the kind. */
+  readonly #failures = new Map<string, { readonly total: number; readonly logged: number }>();
+  #isFailureLogged = false;
+  #deliveredInARow = 0;
+  #isDiskFailing = false;
+  /** Points by reason, and damaged files, since the start, and how many there were when the log last named the reason. */
+  readonly #dropped = new Map<string, { readonly total: number; readonly logged: number }>();
 
   constructor(options: DeliveryTelemetryOptions) {
     this.#options = options;
@@ -51,40 +57,42 @@ export class DeliveryTelemetry {
 
   sent(points: number): void {
     this.#count('deliverySent', points);
-    if (this.#trouble === undefined) return;
-    this.#trouble = undefined;
-    this.#options.logger.info({}, 'delivery works again');
+    if (this.#failures.size === 0) return;
+    this.#deliveredInARow += 1;
+    if (this.#deliveredInARow >= HEALTHY_AFTER) this.#failures.clear();
+    if (this.#isFailureLogged) this.#options.logger.info({}, 'delivery works again');
+    this.#isFailureLogged = false;
   }
 
   dropped(points: number, reason: string): void {
     this.#count('deliveryDropped', points, { 'neuron.drop.reason': reason });
-    const { total, said } = this.#dropped.get(reason) ?? { total: 0, said: 0 };
-    const now = total + points;
-    const isNews = said === 0 || now >= said * DROPPED_FACTOR;
-    this.#dropped.set(reason, { total: now, said: isNews ? now : said });
-    if (isNews) this.#options.logger.warn({ points, reason, total: now }, 'points dropped');
+    const { total, isNews } = addTo(this.#dropped, reason, points);
+    if (isNews) this.#options.logger.warn({ points, reason, total }, 'points dropped');
   }
 
   attemptFailed(points: number, error: AgentError): void {
     this.#count('deliveryFailed', points, { 'error.type': error.code });
-    if (this.#trouble === error.message) return;
-    this.#trouble = error.message;
+    this.#deliveredInARow = 0;
+    // A receiver that refuses most requests fails and works again each second: that is not worth two lines each time.
+    if (!addTo(this.#failures, kindOf(error.message), 1).isNews) return;
+    this.#isFailureLogged = true;
     this.#options.logger.warn({ err: error, points }, 'delivery failed, will be tried again');
   }
 
-  queueDamaged(places: number): void {
-    this.#count('queueDamaged', places);
-    this.#options.logger.warn({ places }, 'damaged places in the files of the queue');
+  queueDamaged(files: number): void {
+    this.#count('queueDamaged', files);
+    const { total, isNews } = addTo(this.#dropped, 'damaged file', files);
+    if (isNews) this.#options.logger.warn({ files, total }, 'damaged files of the queue were set aside');
   }
 
-  queueTroubled(error: AgentError): void {
-    if (!this.#isDiskTroubled) this.#options.logger.warn({ err: error }, 'the queue goes on in memory');
-    this.#isDiskTroubled = true;
+  queueFailed(error: AgentError): void {
+    if (!this.#isDiskFailing) this.#options.logger.warn({ err: error }, 'the queue goes on in memory');
+    this.#isDiskFailing = true;
   }
 
   queueDurable(): void {
-    if (this.#isDiskTroubled) this.#options.logger.info({}, 'the queue is on disk again');
-    this.#isDiskTroubled = false;
+    if (this.#isDiskFailing) this.#options.logger.info({}, 'the queue is on disk again');
+    this.#isDiskFailing = false;
   }
 
   #count(key: Parameters<SelfInstruments['count']>[0], points: number, attributes: Readonly<Record<string, string>> = {}): void {
@@ -99,4 +107,22 @@ export class DeliveryTelemetry {
       return state === undefined ? [] : [[value(state), attributes]];
     });
   }
+}
+
+type Totals = Map<string, { readonly total: number; readonly logged: number }>;
+
+/** Adds to a total; `isNews` when it is the first one, or has grown by the factor since it was logged. */
+function addTo(totals: Totals, key: string, increment: number): { readonly total: number; readonly isNews: boolean } {
+  const before = totals.get(key) ?? { total: 0, logged: 0 };
+  const total = before.total + increment;
+  const isNews = before.logged === 0 || total >= before.logged * REPETITION_FACTOR;
+  // Kinds of failures are few; a receiver that words each one anew starts over.
+  if (totals.size > MAX_KINDS) totals.clear();
+  totals.set(key, { total, logged: isNews ? total : before.logged });
+  return { total, isNews };
+}
+
+/** A message without what differs from time to time, such as the id of a request. */
+function kindOf(message: string): string {
+  return message.replaceAll(/\b(?=[\w-]*\d)[\w-]{6,}\b/g, '#');
 }

@@ -162,7 +162,7 @@ export const SELF_METRICS = {
     instrument: 'counter',
     unit: '{place}',
     attributes: ['neuron.exporter'],
-    description: 'Damaged places found in the files of a queue.',
+    description: 'Damaged files found in the folder of a queue.',
   },
   queueSize: {
     name: 'neuron.delivery.queue.size',

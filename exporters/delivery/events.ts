@@ -34,7 +34,7 @@ export interface QueueState extends DeliveryQueueState {
  */
 export type DeliveryEvents = Pick<
   DeliveryTelemetry,
-  'produced' | 'recovered' | 'sent' | 'attemptFailed' | 'queueDamaged' | 'queueTroubled' | 'queueDurable'
+  'produced' | 'recovered' | 'sent' | 'attemptFailed' | 'queueDamaged' | 'queueFailed' | 'queueDurable'
 > & { dropped(points: number, reason: DropReason): void };
 
 export const silentEvents: DeliveryEvents = {
@@ -44,6 +44,6 @@ export const silentEvents: DeliveryEvents = {
   dropped: () => {},
   attemptFailed: () => {},
   queueDamaged: () => {},
-  queueTroubled: () => {},
+  queueFailed: () => {},
   queueDurable: () => {},
 };

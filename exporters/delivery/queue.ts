@@ -178,7 +178,7 @@ export class RequestQueue {
     if (file === undefined || folder === undefined) return undefined;
     const result = await folder.read(file);
     if (result.kind === 'read') return result.request;
-    if (result.kind === 'unreadable') this.#troubled(result.error);
+    if (result.kind === 'unreadable') this.#failed(result.error);
     else await this.#lose(entry, result.kind, folder);
     return undefined;
   }
@@ -237,7 +237,7 @@ export class RequestQueue {
     try {
       isCaughtUp = await this.#writeEach().catch((thrown: unknown) => this.#writeIntoNewFolder(thrown));
     } catch (thrown) {
-      this.#troubled(thrown);
+      this.#failed(thrown);
     }
     this.#run = undefined;
     // A request may have come between the last look and here.
@@ -315,12 +315,12 @@ export class RequestQueue {
     try {
       await work;
     } catch (thrown) {
-      this.#troubled(thrown);
+      this.#failed(thrown);
     }
   }
 
-  #troubled(thrown: unknown): void {
+  #failed(thrown: unknown): void {
     this.#isDurable = false;
-    this.#options.events.queueTroubled(AgentError.from(thrown, 'export_retryable', 'delivery'));
+    this.#options.events.queueFailed(AgentError.from(thrown, 'export_retryable', 'delivery'));
   }
 }

@@ -66,8 +66,8 @@ describe('a failing disk', () => {
   ])('that is $fault costs no point and no order: $told', { timeout: 120_000 }, async ({ told, inject }) => {
     const { batches, books, injected } = await produceUnder(inject);
     expect(injected).toBeGreaterThan(0);
-    expect(books?.troubles).toContainEqual(expect.stringContaining(told));
-    expect(books?.troubles.filter((trouble) => !trouble.includes(told))).toEqual([]);
+    expect(books?.queueFailures).toContainEqual(expect.stringContaining(told));
+    expect(books?.queueFailures.filter((trouble) => !trouble.includes(told))).toEqual([]);
     expect(batches).toEqual(Array.from({ length: PERIODS }, (_, index) => index));
     expect(books).toMatchObject({ produced: PERIODS * POINTS, sent: PERIODS * POINTS, dropped: {}, queued: 0 });
   });

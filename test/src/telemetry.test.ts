@@ -150,7 +150,24 @@ describe('DeliveryTelemetry', () => {
     expect(await values('neuron.delivery.sent')).toEqual([[{ 'neuron.exporter': 'otlp' }, 20]]);
   });
 
-  it('says that points are dropped when it begins and each time there are ten times as many, not each period', async () => {
+  it('logs a receiver that refuses most requests ever more rarely, and again after it was healthy for long', () => {
+    const { telemetry } = setUp();
+    const log: string[] = [];
+    const logger = createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) });
+    const delivery = new DeliveryTelemetry({ exporter: 'otlp', instruments: telemetry.instruments, logger, queueState: () => undefined });
+    const refusal = new AgentError('export_retryable', 'otlp', 'HTTP 503');
+    for (let i = 0; i < 1000; i += 1) {
+      delivery.attemptFailed(10, refusal);
+      delivery.sent(10);
+    }
+    expect(log.filter((line) => line.includes('delivery failed'))).toHaveLength(4);
+    expect(log.filter((line) => line.includes('works again'))).toHaveLength(4);
+    for (let i = 0; i < 100; i += 1) delivery.sent(10);
+    delivery.attemptFailed(10, refusal);
+    expect(log.filter((line) => line.includes('delivery failed'))).toHaveLength(5);
+  });
+
+  it('logs that points are dropped when it begins and each time there are ten times as many, not each period', async () => {
     const { telemetry, values } = setUp();
     const log: string[] = [];
     const logger = createLogger({ verbosity: 3, format: 'text', write: (line) => void log.push(line) });

@@ -30,7 +30,7 @@ export interface ProducerBooks {
   readonly dropped: Readonly<Record<string, number>>;
   readonly queued: number;
   readonly failures: number;
-  readonly troubles: readonly string[];
+  readonly queueFailures: readonly string[];
 }
 
 const options = JSON.parse(process.argv[2] ?? '') as ProducerOptions;
@@ -93,7 +93,7 @@ const books = destinations.map(({ exporter, counts }): ProducerBooks => ({
   dropped: counts.dropped_,
   queued: exporter.queueState.points,
   failures: counts.failures.length,
-  troubles: [...new Set(counts.troubles.map(({ message }) => message))],
+  queueFailures: [...new Set(counts.queueFailures.map(({ message }) => message))],
 }));
 await Promise.all(destinations.map(({ exporter }) => exporter[Symbol.asyncDispose]()));
 process.stdout.write(`${JSON.stringify(books)}\n`);

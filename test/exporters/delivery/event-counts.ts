@@ -8,7 +8,7 @@ export class EventCounts implements DeliveryEvents {
   sentPoints = 0;
   readonly dropped_: Partial<Record<DropReason, number>> = {};
   readonly failures: AgentError[] = [];
-  readonly troubles: AgentError[] = [];
+  readonly queueFailures: AgentError[] = [];
   damages = 0;
   durable = 0;
 
@@ -45,8 +45,8 @@ export class EventCounts implements DeliveryEvents {
     this.damages += places;
   }
 
-  queueTroubled(error: AgentError): void {
-    this.troubles.push(error);
+  queueFailed(error: AgentError): void {
+    this.queueFailures.push(error);
   }
 
   queueDurable(): void {

@@ -76,8 +76,8 @@ async function durable({ queue }: Subject): Promise<void> {
   await vi.waitFor(() => expect(queue.state.isDurable).toBe(true));
 }
 
-async function troubled({ counts }: Subject, count = 1): Promise<void> {
-  await vi.waitFor(() => expect(counts.troubles.length).toBeGreaterThanOrEqual(count));
+async function queueFailed({ counts }: Subject, count = 1): Promise<void> {
+  await vi.waitFor(() => expect(counts.queueFailures.length).toBeGreaterThanOrEqual(count));
 }
 
 function missing({ counts, queue }: Subject): number {
@@ -277,7 +277,7 @@ describe('RequestQueue on disk', () => {
       for (const points of [1, 2, 3]) await add(owner, points);
       const second = create({ directory }, clock);
       void add(second, 4);
-      await troubled(second);
+      await queueFailed(second);
       const onItsWay = await second.queue.take(ONE);
       expect(onItsWay?.points).toBe(4);
       await owner.queue.close();
@@ -301,7 +301,7 @@ describe('RequestQueue on disk', () => {
       const clock = new SteppingClock();
       const subject = create({ directory }, clock);
       void add(subject, 100);
-      await troubled(subject);
+      await queueFailed(subject);
       const onItsWay = await subject.queue.take(ONE);
       rmSync(directory);
       renameSync(hidden, directory);
@@ -452,7 +452,7 @@ describe('RequestQueue on disk', () => {
       await add(subject, 7);
       expect(subject.counts.recoveredPoints).toBe(3);
       expect(await takeAll(subject)).toEqual([1, 2, 7]);
-      expect(subject.counts.troubles).toEqual([]);
+      expect(subject.counts.queueFailures).toEqual([]);
       await subject.queue.close();
       expect(readdirSync(directory)).toHaveLength(4);
     });
@@ -517,10 +517,10 @@ describe('RequestQueue on disk', () => {
     it('is tried once a second at most where it can never be made, and the message has the remedy', async () => {
       const clock = new ManualClock();
       const subject = create({ directory: '/proc/1/queue' }, clock);
-      await troubled(subject);
+      await queueFailed(subject);
       for (let points = 1; points <= 20; points += 1) void add(subject, points);
-      await vi.waitFor(() => expect(subject.counts.troubles).toHaveLength(1));
-      expect(subject.counts.troubles[0]?.message).toMatch(
+      await vi.waitFor(() => expect(subject.counts.queueFailures).toHaveLength(1));
+      expect(subject.counts.queueFailures[0]?.message).toMatch(
         /^queue\.directory \/proc\/1\/queue cannot be used: .*a folder that this user may write to/,
       );
       expect(subject.files.calls.get('makeDirectory')).toBe(1);
@@ -537,7 +537,7 @@ describe('RequestQueue on disk', () => {
     const clock = new SteppingClock();
     const second = create({ directory }, clock);
     await add(second, 2);
-    expect(second.counts.troubles[0]?.message).toContain('it belongs to another process');
+    expect(second.counts.queueFailures[0]?.message).toContain('it belongs to another process');
     expect(await takeAll(second)).toEqual([2]);
     await owner.queue.close();
     clock.offsetMs += 2000;
