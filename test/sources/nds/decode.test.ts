@@ -97,7 +97,8 @@ describe('counters', () => {
     const [kept, reading] = [new DatastoreCounters(8), countersOf({ cores: { 7: { 29: 5n } } }, 8)];
     kept.take(reading);
     reading.read(viewOf(buildDatastore({ cores: { 7: { 29: 9n } } }).buffer));
-    expect([kept.core(7, 29), reading.riseSince(kept, 7, 29)]).toEqual([5, 4]);
+    expect(kept.core(7, 29)).toBe(5);
+    expect(reading.riseSince(kept, 7, 29)).toBe(4);
   });
 
   test.each([

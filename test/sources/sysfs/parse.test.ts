@@ -309,5 +309,7 @@ test('counters are live from driver 2.30.2 on; without a version the corrected e
   expect(['2.30.1.9', '2.29.0.0', '2.9.3', '1.40'].map((version) => live(version))).toEqual([false, false, false, false]);
   sysfs.write({ 'module/neuron/version': 'unknown\n' });
   const driver = new Driver(sysfs.root);
-  expect([driver.version, driver.countersAreLive(true), driver.countersAreLive(false)]).toEqual([undefined, true, false]);
+  expect(driver.version).toBeUndefined();
+  expect(driver.countersAreLive(true)).toBe(true);
+  expect(driver.countersAreLive(false)).toBe(false);
 });
