@@ -29,6 +29,7 @@ export class RawClient {
   /** Bytes of the answer's body; rejects when the status is not 200 or the connection ends. */
   scrape(): Promise<number> {
     return new Promise((resolve, reject) => {
+      const onClose = (): void => reject(new Error('the server has closed the connection'));
       let bodyBytes: number | undefined;
       let received = 0;
       let isChunked = false;
@@ -45,10 +46,10 @@ export class RawClient {
         const isLast =
           isChunked && this.#buffer.subarray(Math.max(0, length - LAST_CHUNK.length), length).toString('latin1') === LAST_CHUNK;
         if (!isLast && received < bodyBytes) return;
-        this.#socket.off('error', reject);
+        this.#socket.off('error', reject).off('close', onClose);
         resolve(received);
       };
-      this.#socket.once('error', reject);
+      this.#socket.once('error', reject).once('close', onClose);
       this.#socket.write(REQUEST);
     });
   }

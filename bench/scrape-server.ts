@@ -144,6 +144,8 @@ function serve(page: () => Promise<string>, contentType: string, advance: Starte
       response.end(text);
     });
   });
+  // A page of a hundred thousand series may take other servers longer than the five seconds of the default.
+  server.keepAliveTimeout = 0;
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => {
       const address = server.address();
