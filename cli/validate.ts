@@ -67,7 +67,7 @@ function nameOf({ id, caveat }: PullSource): string {
 interface Serving {
   readonly stream: string | undefined;
   readonly native: ReadonlyMap<MetricGroup, string>;
-  /** What the native sources may not, or cannot, see on this host. */
+  /** Lists what the native sources are not allowed, or not able, to see on this host. */
   readonly findings: readonly Finding[];
 }
 
@@ -111,7 +111,7 @@ function sourceText({ source }: AgentConfig): string {
   }
 }
 
-/** Which source would serve each group on this host now. */
+/** Returns the source that would serve each group on this host now. */
 function groupLines(config: AgentConfig, serving: Serving): readonly string[] {
   const selection = selectionOf(config);
   const rows = [['group', 'period', 'of', 'source']];

@@ -9,7 +9,7 @@ export interface ScalarNode {
   readonly kind: 'scalar';
   readonly value: ScalarValue;
   readonly at: Position;
-  /** What the file says, where `${…}` was replaced to give `value`: the value itself may be a secret. */
+  /** The text of the file before `${…}` was replaced to give `value`: the value itself may be a secret. */
   readonly expression?: string;
 }
 

@@ -4,7 +4,7 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** How one kind of value is read, checked and described. Reasons are ends of sentences that begin with the value. */
 export interface Format {
-  /** What a file may hold for it. */
+  /** Describes the values that a file may hold for it. */
   readonly literals: readonly ('string' | 'number' | 'boolean' | 'list' | 'map')[];
   readonly expects: string;
   /** Turns text into the value; text that cannot be read is returned for `check` to refuse. */
@@ -19,7 +19,7 @@ export interface Format {
 const HEADER_NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$";
 /** Visible characters, spaces and tabs; a line break would smuggle in a second header. */
 const HEADER_VALUE = '^[\\t\\u0020-\\u007e\\u0080-\\u00ff]*$';
-/** What the exporter sets by itself. */
+/** Headers that the exporter sets by itself. */
 const OWN_HEADERS: ReadonlySet<string> = new Set([
   'connection',
   'content-encoding',

@@ -6,7 +6,7 @@ export interface Position {
 
 /** One thing that is wrong, or odd, and where: a path in the file, a flag (`--source`) or an environment variable. */
 export interface ConfigProblem {
-  /** Such as `neuron_runtimes[0].metrics[2].period`, `--source` or `OTEL_EXPORTER_OTLP_TIMEOUT`; `(root)` for the whole file. */
+  /** A path such as `neuron_runtimes[0].metrics[2].period`, `--source` or `OTEL_EXPORTER_OTLP_TIMEOUT`; `(root)` for the whole file. */
   readonly path: string;
   readonly message: string;
   readonly line?: number;

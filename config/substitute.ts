@@ -15,7 +15,7 @@ const MAX_RESULT_LENGTH = 65_536;
 
 /**
  * Replaces `${env:NAME}`, `${NAME}`, `${NAME:-default}` and `${file:/path}` in every text below a node; `$$` stands for one `$`.
- * What comes in is never looked at again.
+ * A replacement is never searched for `${…}` again.
  */
 export function substitute(node: DocumentNode, path: string, options: SubstitutionOptions): DocumentNode {
   switch (node.kind) {

@@ -51,7 +51,7 @@ export class ProcessCore implements ProcessCoreTruth {
     });
   }
 
-  /** What the driver does when the owner is gone: memory is freed, counters become the kernel's. */
+  /** Does what the driver does when the owner is gone: memory is freed, counters become the kernel's. */
   release(): void {
     this.setMemory(new Float64Array(DEVICE_MEMORY_CATEGORIES.length));
     this.counters.forEach((value, counter) => {

@@ -38,7 +38,7 @@ export interface SourceSet {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Which source serves which group begins here: the stream first for what it delivers, then the native ones in this order. */
+/** Creates the sources in order of preference: the stream first for what it delivers, then the native ones in this order. */
 export async function createSources(settings: SourceSettings, services: SourceServices): Promise<SourceSet> {
   const spec = sourceSpecOf(settings);
   const stream = await createStream(settings, services);

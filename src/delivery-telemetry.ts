@@ -20,7 +20,7 @@ export interface DeliveryTelemetryOptions {
   readonly queueState: () => DeliveryQueueState | undefined;
 }
 
-/** What repeats is logged again when it has happened this many times as often as when it was logged last. */
+/** A repeated event is logged again when its count is this many times the count at its last log line. */
 const REPETITION_FACTOR = 10;
 const MAX_KINDS = 50;
 /** So many requests delivered one after the other end a run of failures: the next failure is logged again. */

@@ -19,7 +19,7 @@ export interface PullCycleOptions {
   readonly clock: Clock;
   /** The life of the agent: an abort ends every wait. */
   readonly life: AbortSignal;
-  /** Which source serves which of the due groups. */
+  /** Returns for each source the due groups that it serves. */
   readonly assign: (due: ReadonlySet<MetricGroup>) => ReadonlyMap<PullSource, ReadonlySet<MetricGroup>>;
   /** Takes what the sources answered together, or what a late one answered by itself. */
   readonly publish: (batches: readonly ReadingBatch[], isLate: boolean) => void;

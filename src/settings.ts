@@ -76,11 +76,11 @@ export type Pairs<T> = readonly (readonly [key: string, value: T])[];
 /** The value that a text holds, or the end of a sentence that begins with the text and explains why it holds none. */
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
-/** What a component needs for rules beyond single keys. Keys are dotted paths inside its section. */
+/** `SectionReader`s help a component with rules beyond single keys. Keys are dotted paths inside its section. */
 export interface SettingsReader {
   /** Reads the keys: flags over variables over the file over defaults. */
   read<S extends Section>(section: S): SettingsOf<S>;
-  /** Where the value in force comes from. */
+  /** Names the origin of the value in force. */
   origin(key: string): 'flag' | 'environment' | 'file' | 'default';
   /** Reports an error at the origin of the value. */
   refuse(key: string, message: string): void;
@@ -99,7 +99,7 @@ export interface ExporterType<T> {
   /** True when a file may hold several, as `type/name`. */
   readonly isNamed: boolean;
   read(reader: SettingsReader): T;
-  /** What no other exporter may use: addresses and folders, as they are shown in messages. */
+  /** Lists addresses and folders that no other exporter may use, as messages show them. */
   claims(settings: T): readonly string[];
   /** Opens the files that the exporter will read, and reports those that it could not use. */
   verify(settings: T, reader: SettingsReader): void;

@@ -100,7 +100,7 @@ export class HeaderSource implements RequestHeaders {
   }
 }
 
-/** What TLS connections are made with. */
+/** Certificates and keys for TLS connections. */
 export interface TlsContext extends SecureContextOptions {
   readonly servername?: string;
   readonly rejectUnauthorized: boolean;

@@ -2,7 +2,7 @@
 const DRAIN_FACTOR = 20;
 /** Requests a second when none are being made, as after a restart. */
 const IDLE_RATE = 10;
-/** What one period of many requests earns is not cut off. */
+/** The allowance that one period of many requests earns is not cut off. */
 const MAX_ALLOWED = 1000;
 
 /**

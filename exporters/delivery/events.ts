@@ -23,13 +23,13 @@ export const DROP_REASONS = [
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
-/** What waits for delivery. */
+/** The requests that wait for delivery, in numbers. */
 export interface QueueState extends DeliveryQueueState {
   readonly requests: number;
 }
 
 /**
- * What happens to points on their way to one destination, one function for each event. Points are only ever produced or
+ * Events of points on their way to one destination, one function for each. Points are only ever produced or
  * recovered, then queued, and then either sent or dropped: produced + recovered = queued + sent + dropped.
  */
 export type DeliveryEvents = Pick<

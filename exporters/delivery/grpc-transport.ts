@@ -12,7 +12,7 @@ import { MAX_RESPONSE_BYTES } from './response-body.ts';
 /** Headers or trailers of a response. */
 export type GrpcHeaders = Readonly<Record<string, string | number | readonly string[] | undefined>>;
 
-/** What a finished call is classified by. */
+/** The facts by which a finished call is classified. */
 export interface GrpcResponse {
   readonly httpStatus: number;
   /** The headers, which of an answer that is no gRPC explain what it is. */

@@ -13,12 +13,12 @@ import type { DeliveryRequest } from './request.ts';
 import { MAX_RESPONSE_BYTES, readResponseBody } from './response-body.ts';
 import type { ResponseBody } from './response-body.ts';
 
-/** What a response is classified by. */
+/** The facts by which a response is classified. */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: ResponseBody;
-  /** Where the request was sent. */
+  /** The URL to which the request was sent. */
   readonly url: URL;
   /** Data points of the request. */
   readonly points: number;

@@ -66,7 +66,7 @@ export interface AttemptOptions {
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** Where the attempt goes, as messages show it. */
+  /** The destination of the attempt, as messages show it. */
   readonly target: string;
   /** Adds a remedy to what happened to the connection; undefined when none is known. */
   readonly remedy?: (code: string) => string | undefined;

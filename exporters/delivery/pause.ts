@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/host.ts';
 
-/** What may end a wait early, from the weakest: new work, a flush, the end. A wait is ended by what it names and all that is stronger. */
+/** Reasons that end a wait early, from the weakest: new work, a flush, the end. A wait ends for the reason that it names and for stronger ones. */
 const REASONS = ['work', 'flush', 'end'] as const;
 export type WakeReason = (typeof REASONS)[number];
 

@@ -22,7 +22,7 @@ const MAX_READ_FAILURES = 5;
 /** These errors are not the file's. */
 const OUT_OF_RESOURCES: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']);
 
-/** What came of reading a file back. */
+/** The result of reading a file back. */
 export type ReadResult =
   | { readonly kind: 'read'; readonly request: DeliveryRequest }
   | { readonly kind: 'damaged' }

@@ -95,7 +95,7 @@ export class RequestQueue {
 
   /** Takes the oldest requests that fit together; undefined when there are none, or the oldest cannot be read at the moment. */
   async take(limit: TakeLimit): Promise<TakenRequests | undefined> {
-    // What an earlier process left behind comes first.
+    // Requests of an earlier process come first.
     if (this.#run !== undefined && this.#folder === undefined) await withDeadline(this.#options.clock, this.#run, OPENING_TIMEOUT_MS);
     for (;;) {
       await this.#dropExpired();

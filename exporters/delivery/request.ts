@@ -9,7 +9,7 @@ import type { Compression } from './compression.ts';
 export interface DeliveryRequest {
   /** Compressed as `contentEncoding` says. */
   readonly body: Buffer;
-  /** What the body holds, in data points (or log records): the unit of every counter of delivery. */
+  /** Number of data points (or log records) in the body: the unit of every counter of delivery. */
   readonly points: number;
   /** Bytes of the body before compression. */
   readonly rawBytes: number;
@@ -20,7 +20,7 @@ export interface DeliveryRequest {
   readonly enqueuedAtMs: number;
 }
 
-/** What can be done with the uncompressed bodies of one destination's requests. Functions return undefined where it is impossible. */
+/** Operations on the uncompressed bodies of one destination's requests. Functions return undefined where it is impossible. */
 export interface RequestFormat {
   /** Makes one body of several of the same content type, in their order. */
   merge(bodies: readonly Buffer[], contentType: string): Buffer | undefined;
@@ -28,7 +28,7 @@ export interface RequestFormat {
   split(body: Buffer, contentType: string): readonly { readonly body: Buffer; readonly points: number }[] | undefined;
 }
 
-/** What a queue file's name says about the request in it. */
+/** Facts about a request that the name of its queue file holds. */
 export interface RequestFileName {
   readonly name: string;
   /** Rises from request to request; the order of delivery. */

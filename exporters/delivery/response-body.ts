@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 
-/** What the specification advises: 4 MiB, counted after decompression. */
+/** The specification advises 4 MiB, counted after decompression. */
 export const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 
 export type ResponseBody =
@@ -24,7 +24,7 @@ export function readResponseBody(response: IncomingMessage, limitBytes: number, 
       signal.removeEventListener('abort', onAbort);
       resolve(body);
       if (body.kind === 'whole') return;
-      // What is left is of no use, and a connection with unread data cannot be used again.
+      // The rest of the body is of no use, and a connection with unread data cannot be used again.
       source.destroy();
       response.destroy();
     };

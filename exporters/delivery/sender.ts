@@ -260,7 +260,7 @@ export class Sender {
   }
 }
 
-/** Which compression to try when a receiver may not know one. */
+/** Compression to try when a receiver may not support one. */
 const NEXT_COMPRESSION: Partial<Record<Compression, Compression>> = { zstd: 'gzip', gzip: 'none' };
 
 async function compressedAs(request: DeliveryRequest, contentEncoding: Compression): Promise<DeliveryRequest> {

@@ -13,7 +13,7 @@ import { msFromHrTime } from '../../src/series.ts';
 import type { OtlpTemporality } from './settings.ts';
 import { remember } from '../wire/remember.ts';
 
-/** What one destination was told last about a series, and the point it is told next: one object for the series' whole life. */
+/** The last point that one destination got of a series, and the next one: one object for the whole life of the series. */
 interface SeriesDelta<T> {
   total: T;
   seenStart: HrTime;
@@ -194,7 +194,7 @@ function copyExponentialHistogram(value: ExponentialHistogram): ExponentialHisto
 type Buckets = ExponentialHistogram['positive'];
 
 /**
- * What was added since `before`, or undefined when `now` does not continue it. Minimum and maximum of the interval are
+ * Returns what was added since `before`, or undefined when `now` does not continue it. Minimum and maximum of the interval are
  * unknown, and left out.
  */
 function subtractHistogram(now: Histogram, before: Histogram): Histogram | undefined {

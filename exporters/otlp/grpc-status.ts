@@ -30,7 +30,7 @@ export const RETRYABLE_GRPC_STATUS: ReadonlySet<GrpcStatus> = new Set([
   'DATA_LOSS',
 ]);
 
-/** What a proxy that does not speak gRPC answers (grpc/doc/http-grpc-status-mapping.md). */
+/** HTTP statuses of a proxy that does not support gRPC (grpc/doc/http-grpc-status-mapping.md). */
 const BY_HTTP_STATUS: ReadonlyMap<number, GrpcStatus> = new Map([
   [400, 'INTERNAL'],
   [401, 'UNAUTHENTICATED'],

@@ -25,14 +25,14 @@ const INT64_LIMIT = 2 ** 63;
 /** `NumberPoints` keeps the bytes of the points of one gauge or sum, and patches them in place while the series stay the same. */
 export class NumberPoints implements EncodedPoints {
   bytes = Buffer.alloc(0);
-  /** Where each point begins; one more for the end. */
+  /** Offset of each point, and one more for the end. */
   offsets = new Uint32Array(1);
   readonly #isInt: boolean;
   /** Identity of each point's attributes. */
   #attributes: Attributes[] = [];
   /** Names and values of attributes that are not frozen, as they were written; undefined for values that are not compared. */
   readonly #scalars = new Map<number, readonly unknown[] | undefined>();
-  /** Where the fixed part of each point begins. */
+  /** Offset of the fixed part of each point. */
   #bodies = new Uint32Array(0);
   #view = new DataView(this.bytes.buffer);
   readonly #start = new FixedTime();

@@ -2,7 +2,7 @@
 export interface ProtobufField {
   readonly number: number;
   readonly value: number | Buffer;
-  /** Where the field begins and ends in the message. */
+  /** Offsets of the begin and the end of the field in the message. */
   readonly start: number;
   readonly end: number;
 }

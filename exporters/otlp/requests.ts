@@ -28,7 +28,7 @@ export interface RequestEncoder {
 
 /** Encoded data points of one metric, one after the other. */
 export interface EncodedPoints {
-  /** Where each point begins in `bytes`; one more for the end. Both are valid until the next collection is encoded. */
+  /** Offset of each point in `bytes`, and one more for the end. Both are valid until the next collection is encoded. */
   readonly offsets: Uint32Array;
   readonly bytes: Buffer;
 }

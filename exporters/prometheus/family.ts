@@ -14,7 +14,7 @@ export interface Heading {
   /** The spelling of numbers: that of Go, or that of the AWS script's Python client. */
   readonly numbers: 'go' | 'python';
   /**
-   * Where a page shows the start times of series: `samples` in the formats that have a place for them, `family` also in text 0.0.4,
+   * The places in which a page shows the start times of series: `samples` in the formats that have a place for them, `family` also in text 0.0.4,
    * as a gauge family of its own, as the AWS script's Python client does.
    */
   readonly created: 'unknown' | 'samples' | 'family';
@@ -22,7 +22,7 @@ export interface Heading {
   readonly group?: string;
 }
 
-/** What a page shows under one `# TYPE` line. */
+/** The samples that a page shows under one `# TYPE` line. */
 export interface Family extends Heading {
   readonly series: readonly Series[];
 }

@@ -199,7 +199,7 @@ export interface LandingInfo {
   readonly version: string;
   readonly path: string;
   readonly isReady: boolean;
-  /** Which source serves which metric group, now. */
+  /** Returns the source of each metric group, now. */
   readonly sources: Iterable<readonly [group: string, source: string]>;
 }
 

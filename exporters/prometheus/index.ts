@@ -49,7 +49,7 @@ export interface PrometheusServices {
   /** Changes when a new cycle was applied. */
   readonly generation: () => number;
   readonly isReady: () => boolean;
-  /** Which source serves which metric group, for the landing page. */
+  /** Returns the source of each metric group, for the landing page. */
   readonly sources: () => Iterable<readonly [group: string, source: string]>;
   readonly version: string;
   readonly clock: Clock;
@@ -58,7 +58,7 @@ export interface PrometheusServices {
 }
 
 export interface PrometheusExporter extends PullExporter {
-  /** Where it listens, ports as they were assigned; empty before `start`. */
+  /** Addresses on which it listens, with the ports that were assigned; empty before `start`. */
   readonly addresses: readonly ListenAddress[];
 }
 

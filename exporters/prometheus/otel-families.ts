@@ -216,7 +216,7 @@ type AnyPoint = MetricData['dataPoints'][number];
 
 /** A family of which the metrics are still being collected. */
 interface Draft {
-  /** Of the first metric. */
+  /** Taken from the first metric. */
   readonly heading: Heading;
   readonly sources: (readonly Series[])[];
   readonly otherTypes: Set<FamilyType>;
@@ -253,7 +253,7 @@ function nextFamily(before: KnownFamily | undefined, heading: Heading, sources: 
     : newFamily(heading, sources);
 }
 
-/** Of points with the same labels the first is shown. */
+/** The first of several points with the same labels is shown. */
 function newFamily(heading: Heading, sources: readonly (readonly Series[])[]): KnownFamily {
   const labels = new Set<string>();
   const series: Series[] = [];

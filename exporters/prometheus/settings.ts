@@ -149,7 +149,7 @@ function refuseWithSdk({ port }: PrometheusSettings, reader: SettingsReader): vo
   if (port === 0) reader.refuse('port', '0 is not available with implementation: sdk, which takes 9464 instead');
 }
 
-/** Where the page is served, each `HOST:PORT`, `[IPV6]:PORT` or `:PORT`. */
+/** Addresses on which the page is served, each `HOST:PORT`, `[IPV6]:PORT` or `:PORT`. */
 export function listenAddresses({ listen, host, port }: Pick<PrometheusSettings, 'listen' | 'host' | 'port'>): readonly string[] {
   if (listen.length > 0) return listen;
   return [`${host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host}:${port}`];

@@ -32,7 +32,7 @@ export class ProtobufWriter {
     return this.#length;
   }
 
-  /** What was written; valid until the next write. */
+  /** The bytes that were written; valid until the next write. */
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -112,7 +112,7 @@ export class ProtobufWriter {
     this.delimited(write);
   }
 
-  /** What `write` writes, with its length in front. */
+  /** Writes what `write` writes, with its length in front. */
   delimited(write: () => void): void {
     this.#reserve(1);
     const start = ++this.#length;

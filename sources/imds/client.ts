@@ -87,7 +87,7 @@ async function readBody(incoming: IncomingMessage): Promise<Answer> {
   return { is: 'answered', status: incoming.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') };
 }
 
-/** What a missing token means, in words a person can act on. Source: EC2 user guide, instance metadata options. */
+/** Explains a missing token in words that a person can act on. Source: EC2 user guide, instance metadata options. */
 function noToken(answer: Answer): AgentError {
   if (answer.is === 'silent') return silence(answer);
   if (answer.is === 'too_long') return because('source_malformed', 'the metadata service sent a token that is too long');

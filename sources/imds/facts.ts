@@ -6,7 +6,7 @@ import { readLine } from '../../src/line-file.ts';
 import type { InstanceInfo } from '../../src/readings.ts';
 import type { MetadataClient } from './client.ts';
 
-/** What the machine says about itself without a network. */
+/** Facts that the machine's firmware holds, without a network. */
 export interface Machine {
   readonly isEc2: boolean;
   readonly info: InstanceInfo;
@@ -47,7 +47,7 @@ export function readUltraserverId(host: Host): string | undefined {
   return undefined;
 }
 
-/** What one round of questions brought. */
+/** The result of one round of questions. */
 export interface MetadataRound {
   readonly info: InstanceInfo;
   /** Everything that every instance has was told. */

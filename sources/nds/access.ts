@@ -1,4 +1,4 @@
-/** Where a datastore is, as the driver tells: an opaque number for mmap, and the length of the mapping. */
+/** The address of a datastore from the driver: an opaque number for mmap, and the length of the mapping. */
 export interface DatastoreLocation {
   readonly offset: bigint;
   readonly bytes: number;
@@ -17,7 +17,7 @@ export interface MappedDatastore {
 export interface OpenDevice {
   /** Processes attached to the device, the reader among them; pids of the host. */
   attached(): readonly number[];
-  /** Where the datastore of a process is; undefined when it has none. */
+  /** Returns the address of the datastore of a process; undefined when it has none. */
   locate(pid: number): DatastoreLocation | undefined;
   map(pid: number, location: DatastoreLocation): MappedDatastore;
   close(): void;

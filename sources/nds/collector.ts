@@ -33,7 +33,7 @@ interface Tracked {
   seenInRound: number;
 }
 
-/** What belongs to one round. */
+/** The state of one round. */
 interface Round {
   readonly groups: ReadonlySet<NdsGroup>;
   readonly coreCount: number;

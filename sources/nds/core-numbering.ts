@@ -6,7 +6,7 @@ import { deviceModel } from '../hardware/hardware-info.ts';
 import { hostLogicalCoreConfig } from '../processes/identity.ts';
 import { parseCount } from '../procfs/counts.ts';
 
-/** What is needed to speak of cores as neuron-monitor does. */
+/** Facts that turn physical cores into the core numbers of neuron-monitor. */
 export interface CoreNumbering {
   /** Physical cores of one device. */
   readonly coresPerDevice: number;
@@ -32,7 +32,7 @@ interface OwnFacts {
 /** How the cores of this host are numbered. */
 export class HostCores {
   readonly #host: Host;
-  /** Of the silicon: once complete they stay. */
+  /** Facts of the silicon stay once they are complete. */
   #own: OwnFacts = {};
 
   constructor(host: Host) {

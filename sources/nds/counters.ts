@@ -60,13 +60,13 @@ export class DatastoreCounters {
     return latencySeconds(this.#copy.doubles[firstOf(core) + CORE_COUNTER.latencyDevice]);
   }
 
-  /** What a counter of a core rose by. */
+  /** Returns the rise of a counter of a core. */
   riseSince(before: DatastoreCounters, core: number, counter: number): number {
     const at = firstOf(core) + counter;
     return HIGH_WORD * (this.#high(at) - before.#high(at)) + (this.#low(at) - before.#low(at));
   }
 
-  /** What a counter of all cores together rose by. */
+  /** Returns the rise of a counter of all cores together. */
   totalRiseSince(before: DatastoreCounters, counter: number): number {
     let high = 0;
     let low = 0;
@@ -91,7 +91,7 @@ export class DatastoreCounters {
   }
 }
 
-/** Where the counters of a core begin in the copy, in counters. */
+/** Offset of the first counter of a core in the copy, in counters. */
 function firstOf(core: number): number {
   return DEVICE_COUNTER_COUNT + BASE_COUNTER_COUNT * core;
 }

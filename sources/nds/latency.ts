@@ -130,7 +130,7 @@ export class LatencyWatch {
     return most;
   }
 
-  /** What was seen since the last call. */
+  /** Returns the latencies since the last call. */
   take(): SeenLatencies {
     const taken = { device: this.#device, total: this.#total, seen: this.#seen, completed: this.#completed };
     this.#device = [];

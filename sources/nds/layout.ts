@@ -1,5 +1,5 @@
 /**
- * Where things stand in a Neuron datastore: the shared memory in which one process tells about its work on one device.
+ * The layout of a Neuron datastore: the shared memory in which one process records its work on one device.
  * Counters: driver header share/neuron_driver_shared.h, 2.24. Records: public runtime header nrt/nds/neuron_ds.h for their content; their
  * offsets are derived from its sizes (they fill the hole between the counters exactly) and are proven on live data by `records.ts`.
  * All numbers are little-endian.
@@ -31,7 +31,7 @@ export interface ByteRange {
   readonly to: number;
 }
 
-/** What holds all there is to know of the latencies of the first `coreCount` cores. */
+/** Length of the part with the latencies of the first `coreCount` cores. */
 export function latencyRanges(coreCount: number): readonly ByteRange[] {
   const { at, stride } = FURTHER_CORES_AREA;
   const base = { from: BASE_AREA.at, to: BASE_AREA.at + BASE_AREA.stride * Math.min(coreCount, SPLIT_CORES) };
@@ -39,7 +39,7 @@ export function latencyRanges(coreCount: number): readonly ByteRange[] {
   return further > 0 ? [base, { from: at, to: at + stride * (further - 1) + 8 * BASE_COUNTER_COUNT }] : [base];
 }
 
-/** Where counter `counter` of physical core `core` stands. */
+/** Offset of counter `counter` of physical core `core`. */
 export function coreCounterAt(core: number, counter: number): number {
   if (core >= SPLIT_CORES) return FURTHER_CORES_AREA.at + FURTHER_CORES_AREA.stride * (core - SPLIT_CORES) + 8 * counter;
   if (counter < BASE_COUNTER_COUNT) return BASE_AREA.at + BASE_AREA.stride * core + 8 * counter;

@@ -18,7 +18,7 @@ export interface MemoryKinds {
   readonly misc: number;
 }
 
-/** What one physical core did in a period. */
+/** The work of one physical core in a period. */
 export interface CoreRates {
   /** Percent of the period; absent while the unit of busy time is not known. */
   readonly utilization?: number;
@@ -41,7 +41,7 @@ export interface ExecutionWork {
   readonly latency?: LatencySummary;
 }
 
-/** What the datastores say about one process. Plain data: it crosses from the worker to the main thread. */
+/** The work of one process, from its datastores. Plain data: it crosses from the worker to the main thread. */
 export interface ProcessWork {
   readonly pid: number;
   /** Ticks since boot; absent where the process cannot be seen in procfs. */
@@ -115,7 +115,7 @@ function addTo(total: Record<string, number>, tallies: Readonly<Record<string, n
   for (const name of Object.keys(tallies)) total[name] = (total[name] ?? 0) + (tallies[name] ?? 0);
 }
 
-/** What the worker is started with. */
+/** Options that the worker is started with. */
 export interface WorkerStart {
   readonly devRoot: string;
   readonly procRoot: string;
@@ -131,7 +131,7 @@ export type WorkerAnswer =
   | { readonly kind: 'unusable'; readonly failure: WorkFailure }
   | { readonly kind: 'stopped' };
 
-/** Whoever reads the datastores, as the source sees it. */
+/** The reader of the datastores, as the source sees it. */
 export interface ReaderLink {
   /** A command is under way: the driver has not answered yet. */
   readonly isBusy: boolean;

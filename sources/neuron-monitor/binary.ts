@@ -6,7 +6,7 @@ import { errnoName } from '../../src/file-error.ts';
 import type { Host } from '../../src/host.ts';
 
 const NAME = 'neuron-monitor';
-/** Where the aws-neuronx-tools package installs it; the package does not add this folder to everybody's PATH. */
+/** Folder into which the package aws-neuronx-tools installs the binary; the package does not add this folder to everybody's PATH. */
 const INSTALL_FOLDER = 'opt/aws/neuron/bin';
 
 /**

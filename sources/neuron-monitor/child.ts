@@ -67,7 +67,7 @@ export class MonitorChild {
   }
 
   #onExit(code: number | null, signal: NodeJS.Signals | null): void {
-    // What the child started dies with it: it would keep the pipe open and the devices in use.
+    // Processes that the child started end with it: they would keep the pipe open and the devices in use.
     this.#killGroup('SIGKILL');
     this.#reaped = true;
     const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
@@ -91,7 +91,7 @@ function startError(error: Error): AgentError {
 }
 
 /**
- * What the child may know of our environment. PATH and HOME, so that neuron-monitor finds the aws command line tools, which it uses
+ * The part of the agent's environment that the child gets: PATH and HOME, so that neuron-monitor finds the aws command line tools, which it uses
  * for the instance's name; Go's own switches; which region and metadata service to ask; Neuron's own settings (logical core config).
  * Credentials and proxies stay here: the child needs the instance's role at most, and the metadata service answers no proxy.
  */

@@ -13,7 +13,7 @@ import type { ChildOptions } from './child-source.ts';
 import { Pace } from './pace.ts';
 import { RecordFeed } from './stream.ts';
 
-/** Where the records come from: a child process of ours, a pipe on stdin, or a file. */
+/** The records come from a child process of the agent, from a pipe on stdin, or from a file. */
 export type NeuronMonitorOptions =
   | ({ readonly mode: 'child' } & ChildOptions)
   | ({ readonly mode: 'stdin' } & StdinOptions)

@@ -9,7 +9,7 @@ export function parseCount(text: string | undefined): number | undefined {
   return Number.isSafeInteger(value) ? value : undefined;
 }
 
-/** What `parseCount` says of the bytes from `start` up to `end`: thousands of numbers a second make no text of themselves. */
+/** Returns what `parseCount` returns for the bytes from `start` up to `end`, without making text of thousands of numbers a second. */
 export function countAt(bytes: Uint8Array, start: number, end: number): number | undefined {
   if (end <= start || end - start > MAX_DIGITS) return undefined;
   let value = 0;

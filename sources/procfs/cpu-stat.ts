@@ -9,7 +9,7 @@ export const MONITOR_MODE_COUNT = 7;
 /** Clock ticks by mode, in the order of `CPU_MODES`; seven or eight numbers. */
 export type CpuTicks = readonly number[];
 
-/** What the agent uses of `/proc/stat`. */
+/** The parts of `/proc/stat` that the agent uses. */
 export interface CpuStat {
   /** All possible CPUs together, those that are offline included. */
   readonly all?: CpuTicks;

@@ -71,7 +71,7 @@ function believable(text: string, unitBytes: number): number | 'impossible' | un
 /** `Fields` reads numbers after the name in ascending order: most of the fifty fields are not used. */
 class Fields {
   readonly #text: string;
-  /** Where the next field begins, and which one that is: proc(5) counts from 1, and its field 3 is the first after the name. */
+  /** The offset and the number of the next field: proc(5) counts from 1, and its field 3 is the first after the name. */
   #at: number;
   #number = 3;
 

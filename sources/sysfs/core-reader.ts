@@ -103,7 +103,7 @@ export class CoreActivity {
 
   /**
    * The driver adds the time of an execution when it completes, so a long one brings more busy time than the interval has.
-   * What does not fit is carried into the next intervals: the average is right and no value passes 100.
+   * Time that does not fit is carried into the next intervals: the average is right and no value passes 100.
    */
   #utilization(before: CoreTotals, totals: CoreTotals, elapsedMs: number): number | undefined {
     const busy = difference(before.busyTime, totals.busyTime);

@@ -14,7 +14,7 @@ export interface FileRow {
 }
 
 /**
- * Where a file is, by the names above it and not by its whole path, because drivers move nodes:
+ * A file is found by the names above it and not by its whole path, because drivers move nodes:
  * - `device` and its groups (`ecc`, `health`, `fact`, `power`): below a device, outside of every core and of `device_mem` and `host_mem`;
  * - `host memory`: below `host_mem`, outside of every core;
  * - `core`: below `neuron_core<C>`; `core memory`: below `device_mem` of a core; `core status`: a counter of a core's `status`.

@@ -35,7 +35,7 @@ export interface MemoryFiles {
 export interface CoreFiles {
   readonly memory: MemoryFiles;
   readonly status: NamedFiles;
-  /** Those status counters that count how executions ended. */
+  /** The status counters that count how executions ended. */
   outcomes: readonly OutcomeFile[];
   readonly other: Partial<Record<CoreFile, NodeFile>>;
 }

@@ -42,12 +42,14 @@ describe('neuron-otel', () => {
   });
 
   it.each([[], ['validate'], ['once', '--format', 'json']])(
-    'explains an instance type that cannot be simulated in one line and exits 78: %s',
+    'explains an instance type that cannot be simulated and exits 78, without a stack trace: %s',
     async (...command) => {
       const { exitCode, stdout, stderr } = await cli([...command, '--source', 'virtual:trn1.2xlarge']);
       expect(exitCode).toBe(78);
       expect(stdout).toBe('');
-      expect(stderr).toMatch(/^neuron-otel: no simulated trn1\.2xlarge; there are .*trn1\.32xlarge.*\n$/);
+      expect(stderr).toMatch(
+        /^neuron-otel: --source: names an instance type that cannot be simulated; there are .*trn1\.32xlarge.*\n.*1 problem.*\n$/,
+      );
     },
   );
 

@@ -1,6 +1,6 @@
 import { AgentError } from '../../../src/errors.ts';
 
-/** Where to listen; without a host, on all addresses. Port 0 takes any free port. */
+/** An address to listen on; without a host, all addresses. Port 0 takes any free port. */
 export interface ListenAddress {
   readonly host: string | undefined;
   readonly port: number;

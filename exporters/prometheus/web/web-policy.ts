@@ -16,7 +16,7 @@ export interface LoadedWebConfig extends WebConfig {
   readonly files: readonly string[];
 }
 
-/** What holds for the next connection and the next request. */
+/** The policy for the next connection and the next request. */
 export type WebPolicyState = { readonly config: LoadedWebConfig } | { readonly error: AgentError };
 
 export interface WebPolicy {

@@ -72,7 +72,7 @@ export class WebServer {
     this.#http.on('dropRequest', (_request, socket) => socket.destroy());
   }
 
-  /** Where it listens, ports as they were assigned; empty before `start`. */
+  /** Addresses on which it listens, with the ports that were assigned; empty before `start`. */
   get addresses(): readonly ListenAddress[] {
     return this.#listeners.flatMap((listener) => {
       const address = listener.address();
