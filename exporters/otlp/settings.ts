@@ -88,6 +88,10 @@ const SECTION = {
     envWords: { explicit_bucket_histogram: 'explicit', base2_exponential_bucket_histogram: 'exponential' },
     doc: 'Form of the latency histograms: exponential, or explicit buckets for receivers that know only those.',
   }),
+  process_attributes: boolean({
+    default: false,
+    doc: 'Repeat pid, tag, pod and container of a Neuron process as attributes of its points, for backends that keep no attributes of the resource.',
+  }),
   tls: {
     ca_file: path({
       default: null,
