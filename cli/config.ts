@@ -14,7 +14,7 @@ import { SOURCE_SECTION, sourceSpecOf } from '../sources/settings.ts';
 import type { SourceSpec } from '../sources/settings.ts';
 import { EXIT } from '../src/errors.ts';
 import { createLogger } from '../src/log.ts';
-import type { Logger } from '../src/log.ts';
+import type { LogFormat, Logger, LoggerOptions } from '../src/log.ts';
 import { toggleOf } from '../src/metric-table.ts';
 import type { CliIo } from './io.ts';
 
@@ -59,8 +59,14 @@ export function loadAgentConfig(
   return [{ path: flags['--source'] === undefined ? 'source.spec' : '--source', message: reason }];
 }
 
+/** What the logger reads for each line; a reload changes it. */
+export interface LogSettings extends LoggerOptions {
+  verbosity: number;
+  format: LogFormat;
+}
+
 /** Loads as `loadAgentConfig`. Every problem goes to stderr with its place; then the exit code is returned instead. */
-export function load(input: ConfigInput, io: CliIo): (Loaded & { readonly logger: Logger }) | number {
+export function load(input: ConfigInput, io: CliIo): (Loaded & { readonly logger: Logger; readonly log: LogSettings }) | number {
   const loaded = loadAgentConfig(input, io);
   if (!('config' in loaded)) {
     for (const problem of loaded) io.stderr.write(`neuron-otel: ${formatProblem(problem, input.configFile)}\n`);
@@ -68,9 +74,10 @@ export function load(input: ConfigInput, io: CliIo): (Loaded & { readonly logger
     io.stderr.write(`neuron-otel: ${count} problem${count === 1 ? '' : 's'} in the configuration, nothing was started\n`);
     return EXIT.config;
   }
-  const logger = createLogger({ ...loaded.config.telemetry.log, write: (line) => void io.stderr.write(line) });
+  const log: LogSettings = { ...loaded.config.telemetry.log, write: (line) => void io.stderr.write(line) };
+  const logger = createLogger(log);
   for (const warning of loaded.warnings) logger.warn({ path: warning.path }, warning.message);
-  return { ...loaded, logger };
+  return { ...loaded, logger, log };
 }
 
 /** The reason why a source cannot be, as the end of a sentence. */

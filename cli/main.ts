@@ -2,7 +2,7 @@
 import '../src/v8-settings.ts';
 import { endNow, Signals } from './ending.ts';
 import { runCli } from './program.ts';
-import { AgentError, EXIT } from '../src/errors.ts';
+import { EXIT } from '../src/errors.ts';
 import { systemHost } from '../src/host.ts';
 
 /** A finished command may take this long to end by itself; a half-closed socket or an unread stdin does not keep it. */
@@ -24,19 +24,10 @@ async function main(): Promise<void> {
       onHangUp: (listener) => signals.onHangUp(listener),
     });
   } catch (thrown) {
-    process.stderr.write(`neuron-otel: ${explanationOf(thrown)}\n`);
-    process.exitCode = isBadConfiguration(thrown) ? EXIT.config : EXIT.failure;
+    process.stderr.write(`neuron-otel: internal error: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);
+    process.exitCode = EXIT.failure;
   }
   setTimeout(() => endNow(Number(process.exitCode ?? EXIT.ok)), LINGER_MS).unref();
-}
-
-function explanationOf(thrown: unknown): string {
-  if (isBadConfiguration(thrown)) return `${thrown.component}: ${thrown.message}`;
-  return `internal error: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`;
-}
-
-function isBadConfiguration(thrown: unknown): thrown is AgentError {
-  return thrown instanceof AgentError && thrown.code === 'config_invalid';
 }
 
 void main();

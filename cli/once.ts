@@ -51,8 +51,7 @@ export async function once(input: OnceInput, io: CliIo): Promise<number> {
     logger.error({ err: AgentError.from(thrown, 'internal', 'once') }, 'cannot collect');
     return EXIT.failure;
   } finally {
-    await assembly.agent[Symbol.asyncDispose]();
-    await assembly.sources[Symbol.asyncDispose]();
+    await assembly[Symbol.asyncDispose]();
   }
 }
 

@@ -51,13 +51,8 @@ export interface ExporterServices {
   readonly sources: () => ReadonlyMap<MetricGroup, SourceId>;
 }
 
-/** Creates one exporter from each entry of `exporters`. */
-export function createExporters(entries: readonly ExporterEntry[], services: ExporterServices): Promise<readonly Exporter[]> {
-  return Promise.all(entries.map((entry) => createExporter(entry, services)));
-}
-
-/** Asynchronous, because some exporters load code that nothing else needs. */
-async function createExporter(entry: ExporterEntry, services: ExporterServices): Promise<Exporter> {
+/** Creates the exporter of one entry. Asynchronous, because some exporters load code that nothing else needs. */
+export async function createExporter(entry: ExporterEntry, services: ExporterServices): Promise<Exporter> {
   const { clock, telemetry } = services;
   const logger = services.logger.child({ component: entry.id });
   switch (entry.type) {
@@ -99,7 +94,17 @@ async function createOtlp(id: string, settings: OtlpSettings, { clock, logger, t
   });
   let exporter: OtlpExporter | undefined;
   exporter = await createOtlpExporter(settings, { id, clock, logger, telemetry: delivery, userAgent: `neuron-otel/${version}` });
-  return exporter;
+  const created = exporter;
+  return {
+    kind: 'push',
+    id,
+    export: (batch) => created.export(batch),
+    flush: (deadlineMs) => created.flush(deadlineMs),
+    async [Symbol.asyncDispose]() {
+      await created[Symbol.asyncDispose]();
+      delivery[Symbol.dispose]();
+    },
+  };
 }
 
 async function createSdkOtlp(id: string, settings: OtlpSettings, { clock, logger, env }: ExporterServices): Promise<Exporter> {

@@ -1,49 +1,17 @@
-import { MeterProvider } from '@opentelemetry/sdk-metrics';
 import type { ResourceMetrics } from '@opentelemetry/sdk-metrics';
-import type { Collection } from './collection.ts';
-import { withDeadline } from './deadline.ts';
+import { disposal, inOrder, withDeadline } from './deadline.ts';
 import { AgentError } from './errors.ts';
-import type { Exporter, PushExporter, ReportExporter } from './exporter.ts';
-import type { Clock } from './host.ts';
-import type { Logger } from './log.ts';
+import { flushAll } from './exporter.ts';
 import { PullCycle } from './pull-cycle.ts';
 import type { Report } from './report.ts';
 import { isFact, isReported } from './readings.ts';
 import type { AnyGroupReading, MetricGroup } from './readings.ts';
 import { Scheduler } from './scheduler.ts';
 import { groupsByPeriod } from './selection.ts';
-import type { Selection } from './selection.ts';
-import { SELF_SCOPE } from './self-metrics.ts';
-import type { SelfTelemetry } from './telemetry.ts';
-import type { SeriesStore } from './store.ts';
 import { SourceLadder } from './source-ladder.ts';
-import type { PullSource, ReadingBatch, StreamLine, StreamSource } from './source.ts';
-import { PullReader, TickReader } from './readers.ts';
-
-export interface AgentOptions {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly selection: Selection;
-  readonly store: SeriesStore;
-  readonly collection: Collection;
-  readonly telemetry: SelfTelemetry;
-  readonly stream?: StreamSource;
-  /** In order of preference. */
-  readonly pullSources: readonly PullSource[];
-  readonly exporters: readonly Exporter[];
-  readonly reports: {
-    /** The line of a stream without what the configuration leaves out. */
-    fromLine(line: StreamLine): Report;
-    /** A report in neuron-monitor's shape: readings of native sources that no report had before, and the facts. */
-    fromReadings(readings: readonly AnyGroupReading[], collection: Collection): Report;
-  };
-  /** Native sources are read twice at the start, so far apart, when somebody takes reports: the first one is complete then. */
-  readonly firstReadingsApartMs?: number;
-  readonly selfMetrics: boolean;
-  /** Snapshots also hold what feeds legacy families only. */
-  readonly legacySnapshots: boolean;
-  readonly version: string;
-}
+import type { ReadingBatch } from './source.ts';
+import { Readers } from './readers.ts';
+import type { AgentOptions, AgentSetup, Kept } from './setup.ts';
 
 /** A live stream is not read on before every exporter has taken the last record, but no longer than this. */
 const EXPORTERS_TAKE_MS = 1_000;
@@ -55,38 +23,30 @@ const STOP_DEADLINE_MS = 5_000;
 /** One life: sources → collection → readers → exporters. Exporters start first and are disposed last. */
 export class Agent {
   readonly #options: AgentOptions;
+  #setup: AgentSetup;
+  #readers: Readers;
   readonly #ladder: SourceLadder;
-  readonly #pushExporters: readonly PushExporter[];
-  readonly #reportExporters: readonly ReportExporter[];
-  readonly #readers: readonly TickReader[];
-  readonly #pullReader: PullReader;
-  readonly #provider: MeterProvider;
-  readonly #schedulers: { [Symbol.asyncDispose](): Promise<void> }[] = [];
+  #schedulers: readonly AsyncDisposable[] = [];
   readonly #life = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   readonly #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
   #collections = 0;
+  #isFirstPull = true;
   #streamIsDown = false;
+  /** Records of a stream wait while a new configuration is put in force. */
+  #reconfigured: Promise<void> = Promise.resolve();
   #disposed: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#setup = options;
     this.#ladder = new SourceLadder({
       clock: options.clock,
-      pullSources: options.pullSources,
-      periodMs: (group) => options.selection.periodsMs.get(group) ?? options.selection.defaultPeriodMs,
+      pullSources: () => this.#setup.pullSources,
+      periodMs: (group) => this.#setup.selection.periodsMs.get(group) ?? this.#setup.selection.defaultPeriodMs,
       failed: (source, thrown) => options.telemetry.collectionFailed(AgentError.from(thrown, 'internal', source.id)),
     });
-    this.#pushExporters = options.exporters.filter((exporter) => exporter.kind === 'push');
-    this.#reportExporters = options.exporters.filter((exporter) => exporter.kind === 'report');
     this.#readers = this.#createReaders();
-    this.#pullReader = new PullReader({
-      store: options.store,
-      sampleClock: options.collection.sampleClock,
-      legacy: options.legacySnapshots,
-    });
-    this.#provider = new MeterProvider({ readers: [...this.#readers, this.#pullReader] });
-    options.telemetry.register(this.#provider.getMeter(SELF_SCOPE, options.version));
   }
 
   /** Resolves when no more data can come: the stream ended and its last data were handed on. */
@@ -115,21 +75,64 @@ export class Agent {
   /** Returns everything that is live now, for scrapes and one-shot output. */
   async snapshot(options: { readonly selfMetrics: boolean }): Promise<readonly ResourceMetrics[]> {
     this.#options.collection.expire();
-    return this.#pullReader.snapshot(options);
+    return this.#readers.snapshot(options);
   }
 
   /** Starts exporters, then sources; rejects when an exporter cannot start (a port in use). */
   async start(): Promise<void> {
-    for (const exporter of this.#options.exporters) if (exporter.kind === 'pull') await exporter.start();
+    await this.#startExporters(new Set());
     this.#startSchedulers();
-    await this.#options.stream?.start({
+    await this.#startStream();
+  }
+
+  /**
+   * Puts a new configuration in force between two cycles. Exporters and sources that are kept go on. The others are flushed and disposed
+   * before `create` makes their successors, which may want the same port or the same folder. Rejects when that fails; then the agent
+   * stands still until the next call.
+   */
+  reconfigure(kept: Kept, create: () => Promise<AgentSetup>): Promise<void> {
+    const reconfigured = this.#reconfigured.then(() => this.#reconfigure(kept, create));
+    this.#reconfigured = reconfigured.catch(() => {});
+    return reconfigured;
+  }
+
+  async #reconfigure(kept: Kept, create: () => Promise<AgentSetup>): Promise<void> {
+    const before = this.#setup;
+    const readers = this.#readers;
+    const gone = before.exporters.filter((exporter) => !kept.has(exporter));
+    await this.#inOrder([
+      ...this.#stopSchedulers(),
+      ...[before.stream, ...before.pullSources].filter((source) => source !== undefined && !kept.has(source)).map(disposal),
+      () => readers.tick(() => true),
+      () => readers.settle(),
+      () => flushAll(gone, FLUSH_DEADLINE_MS),
+      ...gone.map(disposal),
+    ]);
+    if (this.#life.signal.aborted) return;
+    this.#setup = await create();
+    this.#readers = this.#createReaders();
+    await this.#inOrder([disposal(readers)]);
+    await this.#startExporters(kept);
+    this.#startSchedulers();
+    if (before.stream !== this.#setup.stream) await this.#startStream();
+  }
+
+  async #startExporters(running: Kept): Promise<void> {
+    for (const exporter of this.#setup.exporters) if (exporter.kind === 'pull' && !running.has(exporter)) await exporter.start();
+  }
+
+  async #startStream(): Promise<void> {
+    const { stream } = this.#setup;
+    const { telemetry } = this.#options;
+    this.#streamIsDown = false;
+    await stream?.start({
       batch: (batch) => this.#onStreamBatch(batch),
-      lost: (error, reason) => this.#options.telemetry.lineLost(reason, error),
+      lost: (error, reason) => telemetry.lineLost(reason, error),
       state: (state) => {
+        if (this.#setup.stream !== stream) return;
         this.#streamIsDown = state.state === 'interrupted';
-        if (state.state === 'live') this.#options.telemetry.sourceLive(this.#options.stream?.id ?? 'neuron-monitor');
-        if (state.state === 'interrupted')
-          this.#options.telemetry.sourceInterrupted(this.#options.stream?.id ?? 'neuron-monitor', state.error, state.retryInMs);
+        if (state.state === 'live') telemetry.sourceLive(stream.id);
+        if (state.state === 'interrupted') telemetry.sourceInterrupted(stream.id, state.error, state.retryInMs);
         if (state.state === 'ended') this.#ended.resolve();
       },
     });
@@ -142,69 +145,66 @@ export class Agent {
   }
 
   async #dispose(): Promise<void> {
-    const { stream, pullSources, exporters, logger } = this.#options;
     this.#life.abort();
-    const steps: (() => Promise<void>)[] = [
-      ...this.#schedulers.map((scheduler) => () => scheduler[Symbol.asyncDispose]()),
-      async () => stream?.[Symbol.asyncDispose](),
-      ...pullSources.map((source) => () => source[Symbol.asyncDispose]()),
-      () => this.#provider.forceFlush(),
-      () => this.#tick(() => true),
-      () => this.#flush(),
-      ...exporters.toReversed().map((exporter) => () => exporter[Symbol.asyncDispose]()),
-      () => this.#provider.shutdown(),
-    ];
-    for (const step of steps) {
-      try {
-        const ended = await withDeadline(this.#options.clock, step(), STOP_DEADLINE_MS);
-        if (!ended) logger.warn({}, 'a component did not stop in time');
-      } catch (thrown) {
-        logger.warn({ err: AgentError.from(thrown, 'internal', 'agent') }, 'a component did not stop cleanly');
-      }
-    }
+    await this.#reconfigured;
+    const { stream, pullSources, exporters } = this.#setup;
+    await this.#inOrder([
+      ...this.#stopSchedulers(),
+      ...[stream, ...pullSources].map(disposal),
+      () => this.#readers.settle(),
+      () => this.#readers.tick(() => true),
+      () => flushAll(exporters, FLUSH_DEADLINE_MS),
+      ...exporters.toReversed().map(disposal),
+      disposal(this.#readers),
+    ]);
   }
 
-  /** All destinations at once: a dead one costs the others nothing. */
-  async #flush(): Promise<void> {
-    await Promise.all([...this.#pushExporters, ...this.#reportExporters].map((exporter) => exporter.flush(FLUSH_DEADLINE_MS)));
+  async #inOrder(steps: readonly (() => Promise<void>)[]): Promise<void> {
+    const { clock, logger } = this.#options;
+    await inOrder(clock, steps, STOP_DEADLINE_MS, (thrown) => {
+      if (thrown === undefined) logger.warn({}, 'a component did not stop in time');
+      else logger.warn({ err: AgentError.from(thrown, 'internal', 'agent') }, 'a component did not stop cleanly');
+    });
   }
 
-  #createReaders(): readonly TickReader[] {
-    const { selection, store, collection, telemetry, selfMetrics } = this.#options;
-    const periods = [...groupsByPeriod(selection)];
-    return periods.map(
-      ([periodMs, groups]) =>
-        new TickReader({
-          store,
-          sampleClock: collection.sampleClock,
-          groups,
-          periodMs,
-          exporters: this.#pushExporters,
-          selfMetrics: selfMetrics && groups.has('instance_info'),
-          observer: {
-            exported: (exporter, outcome) => telemetry.exported(exporter.id, outcome),
-            skipped: (skippedPeriodMs) => telemetry.readerSkipped(skippedPeriodMs),
-          },
-        }),
-    );
+  #createReaders(): Readers {
+    const { store, collection, telemetry, legacySnapshots, version } = this.#options;
+    const { selection, exporters, selfMetrics } = this.#setup;
+    return new Readers({
+      store,
+      sampleClock: collection.sampleClock,
+      telemetry,
+      version,
+      periods: groupsByPeriod(selection),
+      exporters: exporters.filter((exporter) => exporter.kind === 'push'),
+      selfMetrics,
+      legacy: legacySnapshots,
+      observer: {
+        exported: (exporter, outcome) => telemetry.exported(exporter.id, outcome),
+        skipped: (skippedPeriodMs) => telemetry.readerSkipped(skippedPeriodMs),
+      },
+    });
+  }
+
+  #stopSchedulers(): readonly (() => Promise<void>)[] {
+    const stopping = this.#schedulers.map(disposal);
+    this.#schedulers = [];
+    return stopping;
   }
 
   #startSchedulers(): void {
-    const { clock, selection, pullSources, collection, telemetry } = this.#options;
+    const { clock, collection, telemetry } = this.#options;
+    const { selection, pullSources } = this.#setup;
     const periods = groupsByPeriod(selection);
     const failed = (thrown: unknown): void => telemetry.collectionFailed(AgentError.from(thrown, 'internal', 'agent'));
-    if (pullSources.length > 0) {
-      const run = this.#createPullRun();
-      const pulls = new Scheduler<ReadonlySet<MetricGroup>>({
-        clock,
-        tasks: [...periods].map(([periodMs, groups]) => ({ periodMs, value: groups })),
-        run: (due) => run(new Set(due.flatMap((task) => [...task.value]))),
-        skipped: (_task, missed) => telemetry.schedulerSkipped(missed),
-        failed,
-      });
-      this.#schedulers.push(pulls);
-      pulls.start();
-    }
+    const run = this.#createPullRun();
+    const pulls = new Scheduler<ReadonlySet<MetricGroup>>({
+      clock,
+      tasks: pullSources.length === 0 ? [] : [...periods].map(([periodMs, groups]) => ({ periodMs, value: groups })),
+      run: (due) => run(new Set(due.flatMap((task) => [...task.value]))),
+      skipped: (_task, missed) => telemetry.schedulerSkipped(missed),
+      failed,
+    });
     const housekeepingMs = Math.min(1_000, Math.max(100, Math.min(...periods.keys()) / 4));
     const housekeeping = new Scheduler({
       clock,
@@ -213,47 +213,46 @@ export class Agent {
       skipped: () => {},
       failed,
     });
-    this.#schedulers.push(housekeeping);
+    this.#schedulers = [pulls, housekeeping];
+    pulls.start();
     housekeeping.start();
   }
 
   /** A record is there: its arrival is the tick. */
   async #onStreamBatch(batch: ReadingBatch): Promise<void> {
-    const { telemetry, reports } = this.#options;
+    await this.#reconfigured;
+    const { telemetry } = this.#options;
     telemetry.lineReceived(batch.source);
     const recorded = groupsOf(this.#options.collection.apply([batch], { serves: () => true, namesRuntimes: true }));
     this.#ladder.streamDelivered(recorded);
     this.#countCollection();
-    if (batch.line !== undefined) this.#report(reports.fromLine(batch.line));
-    const taken = this.#tick((group) => recorded.has(group));
+    if (batch.line !== undefined) this.#report(this.#setup.reports.fromLine(batch.line));
+    const taken = this.#readers.tick((group) => recorded.has(group));
     await withDeadline(this.#options.clock, taken, EXPORTERS_TAKE_MS);
   }
 
   /** The work of one cycle. The first one, where all groups are due, reads twice when a report is to be complete at once. */
   #createPullRun(): (due: ReadonlySet<MetricGroup>) => Promise<void> {
-    const { stream, firstReadingsApartMs: apartMs } = this.#options;
-    const cycle = this.#createPullCycle();
-    let isFirst = true;
-    return async (due) => {
-      const readsTwice = isFirst && apartMs !== undefined && stream === undefined && this.#reportExporters.length > 0;
-      isFirst = false;
-      await (readsTwice ? cycle.runTwice(due, { apartMs }) : cycle.run(due));
-    };
-  }
-
-  #createPullCycle(): PullCycle {
-    const { clock, telemetry } = this.#options;
-    return new PullCycle({
+    const { clock, telemetry, firstReadingsApartMs: apartMs } = this.#options;
+    const { stream, exporters } = this.#setup;
+    const hasReports = exporters.some(({ kind }) => kind === 'report');
+    const cycle = new PullCycle({
       clock,
       life: this.#life.signal,
       assign: (due) => this.#ladder.assign(due),
       publish: (batches, isLate) => this.#publishPulled(batches, isLate),
       failed: (error) => telemetry.collectionFailed(error),
     });
+    return async (due) => {
+      const readsTwice = this.#isFirstPull && apartMs !== undefined && stream === undefined && hasReports;
+      this.#isFirstPull = false;
+      await (readsTwice ? cycle.runTwice(due, { apartMs }) : cycle.run(due));
+    };
   }
 
   #publishPulled(batches: readonly ReadingBatch[], isLate: boolean): void {
-    const { collection, stream, reports } = this.#options;
+    const { collection } = this.#options;
+    const { stream, reports } = this.#setup;
     const readings = collection.apply(batches, {
       // The stream may have come back while the source was read.
       serves: (group) => !this.#ladder.streamServes(group),
@@ -267,7 +266,7 @@ export class Agent {
     const isReportDue = [...recorded].some((group) => isReported(group) && !(isLate && isFact(group)));
     if (isReportDue && (stream === undefined || this.#streamIsDown)) this.#report(reports.fromReadings(readings, collection));
     // Exports take their own time; the next sample does not wait for them.
-    void this.#tick((group) => recorded.has(group));
+    void this.#readers.tick((group) => recorded.has(group));
   }
 
   #countCollection(): void {
@@ -276,12 +275,7 @@ export class Agent {
   }
 
   #report(report: Report): void {
-    for (const exporter of this.#reportExporters) exporter.export(report);
-  }
-
-  async #tick(wants: (group: MetricGroup) => boolean): Promise<void> {
-    const due = this.#readers.filter((reader) => [...reader.groups].some((group) => wants(group)));
-    await Promise.all(due.map((reader) => reader.tick()));
+    for (const exporter of this.#setup.exporters) if (exporter.kind === 'report') exporter.export(report);
   }
 }
 

@@ -54,7 +54,7 @@ interface RecordOptions {
 
 /** Takes batches of readings to the series store, through the receivers. Synchronous: readers see whole batches only. */
 export class Collection {
-  readonly #options: CollectionOptions;
+  #options: CollectionOptions;
   /** The times of all points. */
   readonly sampleClock: SampleClock;
   readonly #factReadings = new Map<MetricGroup, AnyGroupReading>();
@@ -65,6 +65,11 @@ export class Collection {
   constructor(options: CollectionOptions) {
     this.#options = options;
     this.sampleClock = new SampleClock(options.clock);
+  }
+
+  /** Takes what a new configuration changes; facts, processes and times stay. */
+  reconfigure(changes: Pick<CollectionOptions, 'selection' | 'identify' | 'hostIdentity' | 'eccCounts'>): void {
+    this.#options = { ...this.#options, ...changes };
   }
 
   /** Neuron processes of the last batch that named them, after the tag filter. */

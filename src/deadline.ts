@@ -16,3 +16,27 @@ export async function withDeadline(clock: Clock, work: Promise<void>, deadlineMs
   using _timer = clock.setTimer(() => late.resolve(false), deadlineMs);
   return await Promise.race([work.then(() => true), late.promise]);
 }
+
+/**
+ * Takes one step after the other. A step that takes longer than the deadline, or that fails, is reported (with what it threw, if it threw)
+ * and does not keep the next one.
+ */
+export async function inOrder(
+  clock: Clock,
+  steps: readonly (() => Promise<void>)[],
+  deadlineMs: number,
+  report: (thrown: unknown) => void,
+): Promise<void> {
+  for (const step of steps) {
+    try {
+      if (!(await withDeadline(clock, step(), deadlineMs))) report(undefined);
+    } catch (thrown) {
+      report(thrown);
+    }
+  }
+}
+
+/** The end of one component, as a step. */
+export function disposal(component: AsyncDisposable | undefined): () => Promise<void> {
+  return async () => component?.[Symbol.asyncDispose]();
+}

@@ -29,6 +29,7 @@ const HEALTHY_AFTER = 100;
 /** Counts what becomes of every point on its way to one destination, and logs when trouble begins and ends. */
 export class DeliveryTelemetry {
   readonly #options: DeliveryTelemetryOptions;
+  readonly #gauges: Disposable[] = [];
   /** Failures by kind since delivery was healthy, and how many there were when the log last named the kind. */
   readonly #failures = new Map<string, { readonly total: number; readonly logged: number }>();
   #isFailureLogged = false;
@@ -44,6 +45,11 @@ export class DeliveryTelemetry {
     this.#gauge('queueCapacity', (state) => state.capacityBytes);
     this.#gauge('queueAge', (state) => state.oldestAgeMs / 1000);
     this.#gauge('queueDurable', (state) => (state.isDurable ? 1 : 0));
+  }
+
+  /** Ends the gauges of a destination that is no longer in use; what was counted stays. */
+  [Symbol.dispose](): void {
+    for (const gauge of this.#gauges.splice(0)) gauge[Symbol.dispose]();
   }
 
   produced(points: number): void {
@@ -102,10 +108,11 @@ export class DeliveryTelemetry {
   #gauge(key: Parameters<SelfInstruments['gauge']>[0], value: (state: DeliveryQueueState) => number): void {
     const { instruments, exporter, queueState } = this.#options;
     const attributes = { 'neuron.exporter': exporter };
-    instruments.gauge(key, () => {
+    const observer = instruments.gauge(key, () => {
       const state = queueState();
       return state === undefined ? [] : [[value(state), attributes]];
     });
+    this.#gauges.push(observer);
   }
 }
 

@@ -42,3 +42,8 @@ export interface ReportExporter {
 }
 
 export type Exporter = PushExporter | PullExporter | ReportExporter;
+
+/** Sends what is pending to all destinations at once: a dead one costs the others nothing. */
+export async function flushAll(exporters: readonly Exporter[], deadlineMs: number): Promise<void> {
+  await Promise.all(exporters.map(async (exporter) => (exporter.kind === 'pull' ? undefined : exporter.flush(deadlineMs))));
+}

@@ -17,7 +17,7 @@ import type { AttributeValues, SampleTime, Series } from './series.ts';
 export class StoreCounts {
   size = 0;
   sequence = 0;
-  readonly maxSeries: number;
+  maxSeries: number;
 
   constructor(maxSeries: number) {
     this.maxSeries = maxSeries;
@@ -112,6 +112,17 @@ export class GroupSeries implements Cycle {
     for (const metric of this.#metrics.values()) metric.hide();
     this.#options.counts.size += this.size - sizeBefore;
     this.#publish([]);
+  }
+
+  /** Forgets the series of metrics that were switched on or off since they were made. */
+  forgetSwitched(): void {
+    const sizeBefore = this.size;
+    for (const [definition, metric] of this.#metrics) {
+      if (metric.isEnabled !== this.#options.isEnabled(definition)) this.#metrics.delete(definition);
+    }
+    this.#last = undefined;
+    this.#options.counts.size += this.size - sizeBefore;
+    this.#publishShown();
   }
 
   wants(metric: MetricDefinition): boolean {
@@ -250,7 +261,10 @@ export class GroupSeries implements Cycle {
   #sweep(): void {
     let changed = !this.live;
     for (const metric of this.#metrics.values()) changed = metric.sweep(this.#cycle, this.#sampledBefore) || changed;
-    if (!changed) return;
+    if (changed) this.#publishShown();
+  }
+
+  #publishShown(): void {
     const metrics: MetricData[] = [];
     for (const metric of this.#metrics.values()) if (metric.data.dataPoints.length > 0) metrics.push(metric.data);
     this.#publish(metrics);

@@ -15,8 +15,10 @@ export interface Logger {
 
 export type LogFormat = 'text' | 'json';
 
-const LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
+/** Lowest level of pino that is written at each verbosity. */
+const LOWEST_LEVELS = [Infinity, 50, 40, 30, 20] as const;
 
+/** Verbosity and form are read for each line: whoever changes them changes the log of a running agent. */
 export interface LoggerOptions {
   /** neuron-monitor's `--verbose` levels: 0 silent, 1 errors, 2 warnings, 3 state changes, 4 every cycle. */
   readonly verbosity: number;
@@ -35,10 +37,15 @@ export function createLogger(options: LoggerOptions): Logger {
   };
   return pino(
     {
-      level: LEVELS[options.verbosity] ?? 'debug',
+      level: 'debug',
       base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
+      hooks: {
+        logMethod(line, method, level) {
+          if (level >= (LOWEST_LEVELS[options.verbosity] ?? 0)) method.apply(this, line);
+        },
+      },
     },
     destination,
   );

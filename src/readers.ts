@@ -1,12 +1,14 @@
-import { MetricReader } from '@opentelemetry/sdk-metrics';
+import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import type { CollectionResult, MetricProducer, ResourceMetrics, ScopeMetrics } from '@opentelemetry/sdk-metrics';
 import { AgentError } from './errors.ts';
 import type { ExportOutcome, PushExporter } from './exporter.ts';
 import { definitionOf } from './metric-table.ts';
 import type { MetricGroup } from './readings.ts';
 import type { SampleClock } from './sample-clock.ts';
+import { SELF_SCOPE } from './self-metrics.ts';
 import { hrTimeFromMs } from './series.ts';
 import type { SeriesSelection, SeriesStore } from './store.ts';
+import type { SelfTelemetry } from './telemetry.ts';
 
 /** Takes the events of a reader, for the telemetry. */
 export interface TickObserver {
@@ -24,6 +26,8 @@ export interface TickReaderOptions {
   readonly exporters: readonly PushExporter[];
   /** Exactly one reader of an agent exports the agent's own metrics. */
   readonly selfMetrics: boolean;
+  /** Cycles up to this one were exported already; 0 when absent. */
+  readonly after?: number;
   readonly observer: TickObserver;
 }
 
@@ -74,6 +78,7 @@ export class TickReader extends MetricReader {
     this.groups = options.groups;
     this.#options = options;
     this.#producer = producer;
+    producer.after = options.after ?? 0;
   }
 
   /**
@@ -177,6 +182,50 @@ export class PullReader extends MetricReader {
 
   protected override onForceFlush(): Promise<void> {
     return Promise.resolve();
+  }
+}
+
+export interface ReadersOptions extends PullReaderOptions, Pick<TickReaderOptions, 'exporters' | 'selfMetrics' | 'observer'> {
+  readonly telemetry: SelfTelemetry;
+  /** The groups of each period. */
+  readonly periods: ReadonlyMap<number, ReadonlySet<MetricGroup>>;
+  readonly version: string;
+}
+
+/** `Readers` are all readers of one configuration: one for each distinct period and one for scrapes, on a provider of their own. */
+export class Readers {
+  readonly #ticking: readonly TickReader[];
+  readonly #pulling: PullReader;
+  readonly #provider: MeterProvider;
+
+  constructor(options: ReadersOptions) {
+    const after = options.store.sequence;
+    this.#ticking = [...options.periods].map(([periodMs, groups]) => {
+      const selfMetrics = options.selfMetrics && groups.has('instance_info');
+      return new TickReader({ ...options, groups, periodMs, selfMetrics, after });
+    });
+    this.#pulling = new PullReader(options);
+    this.#provider = new MeterProvider({ readers: [...this.#ticking, this.#pulling] });
+    options.telemetry.register(this.#provider.getMeter(SELF_SCOPE, options.version));
+  }
+
+  /** Ticks every reader that has a group that `wants` accepts. */
+  async tick(wants: (group: MetricGroup) => boolean): Promise<void> {
+    const due = this.#ticking.filter((reader) => [...reader.groups].some((group) => wants(group)));
+    await Promise.all(due.map((reader) => reader.tick()));
+  }
+
+  snapshot(options: { readonly selfMetrics: boolean }): Promise<readonly ResourceMetrics[]> {
+    return this.#pulling.snapshot(options);
+  }
+
+  /** Resolves when the exports under way have ended. */
+  async settle(): Promise<void> {
+    await this.#provider.forceFlush();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#provider.shutdown();
   }
 }
 

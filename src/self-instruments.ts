@@ -8,7 +8,7 @@ export type Observation = readonly [value: number, attributes: Attributes];
 /** The instruments behind `SELF_METRICS`: counts and gauges are kept here and observed at collection, so events cost next to nothing. */
 export class SelfInstruments {
   readonly #counts = new Map<string, Map<string, { value: number; readonly attributes: Attributes }>>();
-  readonly #gauges = new Map<string, (() => Iterable<Observation>)[]>();
+  readonly #gauges = new Map<string, Set<() => Iterable<Observation>>>();
 
   count(key: CounterKey, attributes: Attributes, increment = 1): void {
     let series = this.#counts.get(key);
@@ -20,10 +20,10 @@ export class SelfInstruments {
   }
 
   /** Several components may contribute to one gauge. The SDK repeats a last value for ever: what is over must be observed as such. */
-  gauge(key: GaugeKey, observe: () => Iterable<Observation>): void {
-    const observers = this.#gauges.get(key);
-    if (observers === undefined) this.#gauges.set(key, [observe]);
-    else observers.push(observe);
+  gauge(key: GaugeKey, observe: () => Iterable<Observation>): Disposable {
+    const observers = this.#gauges.get(key) ?? new Set();
+    this.#gauges.set(key, observers.add(observe));
+    return { [Symbol.dispose]: () => void observers.delete(observe) };
   }
 
   /** Makes the instruments. */

@@ -5,7 +5,7 @@ import type { PullSource } from './source.ts';
 export interface SourceLadderOptions {
   readonly clock: Clock;
   /** In order of preference. */
-  readonly pullSources: readonly PullSource[];
+  readonly pullSources: () => readonly PullSource[];
   /** Configured period of a group: the time to its second arrival is not known yet at its first. */
   readonly periodMs: (group: MetricGroup) => number;
   /** A source threw when it was asked what it serves; it serves nothing this time. */
@@ -58,7 +58,7 @@ export class SourceLadder {
   /** The pull source for each due group that the stream does not serve; groups that no source has are left out. */
   assign(due: ReadonlySet<MetricGroup>): ReadonlyMap<PullSource, ReadonlySet<MetricGroup>> {
     const assignments = new Map<PullSource, Set<MetricGroup>>();
-    const offers = this.#options.pullSources.map((source) => ({ source, groups: this.#groupsOf(source) }));
+    const offers = this.#options.pullSources().map((source) => ({ source, groups: this.#groupsOf(source) }));
     for (const group of due) {
       if (this.streamServes(group)) continue;
       const offer = offers.find(({ groups }) => groups.has(group));

@@ -44,7 +44,7 @@ const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.44.0';
 
 /** Keeps the live series of the host and of every Neuron process. A series that is gone is gone for every reader at once. */
 export class SeriesStore {
-  readonly #options: SeriesStoreOptions;
+  #options: SeriesStoreOptions;
   readonly #host: Entity;
   readonly #runtimes = new Map<string, Entity>();
   readonly #counts: StoreCounts;
@@ -54,6 +54,16 @@ export class SeriesStore {
     this.#options = options;
     this.#counts = new StoreCounts(options.maxSeries);
     this.#host = newEntity({ kind: 'host' });
+  }
+
+  /** Takes what a new configuration changes. Series go on, but for metrics that are switched on or off, whose series begin anew. */
+  reconfigure(changes: Pick<SeriesStoreOptions, 'resource' | 'maxSeries' | 'isEnabled'>): void {
+    this.#options = { ...this.#options, ...changes };
+    this.#counts.maxSeries = changes.maxSeries;
+    for (const entity of this.#entities()) {
+      entity.resource = undefined;
+      for (const series of entity.groups.values()) series.forgetSwitched();
+    }
   }
 
   /** Rises with every cycle; a reader that remembers it can ask for newer cycles only. */
@@ -160,7 +170,7 @@ export class SeriesStore {
       series = new GroupSeries({
         group,
         version: this.#options.version,
-        isEnabled: this.#options.isEnabled,
+        isEnabled: (metric) => this.#options.isEnabled(metric),
         counts: this.#counts,
       });
       entity.groups.set(group, series);

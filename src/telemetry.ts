@@ -225,8 +225,9 @@ export class SelfTelemetry {
   }
 
   #defineGauges(): void {
-    const perGroup = (key: GaugeKey, value: (state: GroupState) => number | undefined): void =>
+    const perGroup = (key: GaugeKey, value: (state: GroupState) => number | undefined): void => {
       this.instruments.gauge(key, () => this.#perGroup(value));
+    };
     perGroup('collectionDuration', (state) => state.durationSeconds);
     perGroup('collectionPoints', (state) => state.points);
     perGroup('collectionPeriod', (state) => state.periodSeconds);

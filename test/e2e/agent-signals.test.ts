@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { AgentProcess } from './support/agent.ts';
@@ -56,6 +57,29 @@ describe('signals', () => {
     agent.process.kill('SIGHUP');
     await agent.process.endsWith(0, 5_000);
     expect(agent.process.stderr).toContain('asked to stop');
+  });
+});
+
+describe('SIGHUP', () => {
+  it('reads the configuration again: a good one takes effect, a bad one is refused', async () => {
+    using folder = new TemporaryFolder();
+    const path = folder.file('agent.json');
+    const port = await freePort();
+    const configure = (config: object): void => writeFileSync(path, JSON.stringify({ ...QUIET, ...config }));
+    configure({ period: '100ms', exporters: { prometheus: { port } } });
+    await using agent = new AgentProcess(['-c', path]);
+    const logged = (text: string) => agent.process.until(text, () => (agent.process.stderr.includes(text) ? true : undefined));
+    await logged('started');
+    configure({ period: '1', exporters: { prometheus: { port } } });
+    agent.process.kill('SIGHUP');
+    await logged('the one before stays in force');
+    configure({ period: '100ms', exporters: { prometheus: { port, naming: 'legacy' } } });
+    agent.process.kill('SIGHUP');
+    await logged('is in force');
+    const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    expect(page).toContain('system_memory_total_bytes');
+    agent.process.kill('SIGTERM');
+    await agent.process.endsWith(0, 8_000);
   });
 });
 

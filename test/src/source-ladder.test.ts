@@ -7,7 +7,7 @@ function ladder(periodMs: number) {
   const clock = new ManualClock();
   const stream = new SourceLadder({
     clock,
-    pullSources: [],
+    pullSources: () => [],
     periodMs: () => periodMs,
     failed: (_source, thrown) => {
       throw thrown;
