@@ -59,6 +59,16 @@ describe('configurations in the documents', () => {
     expect(agent.process.stderr, place).not.toContain('error');
   });
 
+  it.each(ofLanguage('yaml', 'container'))('$place has arguments that the command takes', async ({ text }) => {
+    const [, command = ''] = /neuron-otel\.cjs, (\w+)\]/.exec(text) ?? [];
+    const flags = [...text.matchAll(/(?<=[[ ])--[\w-]+/g)].map(([flag]) => flag);
+    await using agent = new AgentProcess([command, '--help']);
+    await agent.process.endsWith(0);
+    const help = agent.process.stdout.toString('utf8');
+    expect(flags.length).toBeGreaterThan(0);
+    expect(flags.filter((flag) => !help.includes(flag))).toEqual([]);
+  });
+
   // The section `otlp` is newer than this promtool; docs/otlp.md has a test of its own with Prometheus 3.
   it.each(ofLanguage('yaml', 'prometheus').filter(({ text }) => !/^otlp:/m.test(text)))(
     '$place is valid for Prometheus',
@@ -242,7 +252,15 @@ function withExistingFiles(text: string, folder: TemporaryFolder): string {
   return text.replaceAll(/(?<=[\s'":])(?:\/(?:etc|run|var|secrets|opt)\/[\w./-]+|[\w-]+\.(?:pem|crt|key)\b)/g, (path) => {
     const own = folder.file(path.replaceAll('/', '_'));
     if (path.includes('queue') || /^\/var\/lib\b/.test(path)) mkdirSync(own, { recursive: true });
-    else writeFileSync(own, path.endsWith('.yml') ? 'http_server_config: {}\n' : 'example', { mode: 0o600 });
+    else writeFileSync(own, exampleOf(path), { mode: 0o600 });
     return own;
   });
+}
+
+/** A web configuration without keys, a certificate and its key of the fixtures, or any text. */
+function exampleOf(path: string): string {
+  if (path.endsWith('.yml')) return 'http_server_config: {}\n';
+  const isKey = path.endsWith('.key');
+  if (!isKey && !/\.(?:pem|crt)$/.test(path)) return 'example';
+  return readFileSync(join(projectRoot, 'test/fixtures/web-config', isKey ? 'client.key' : 'client.crt'), 'utf8');
 }

@@ -10,7 +10,7 @@ export interface CodeBlock {
   /** First word behind the fence. */
   readonly language: string;
   /** Program that a configuration is for: the file that a comment in its first line names, else the agent. */
-  readonly kind: 'agent' | 'prometheus' | 'web';
+  readonly kind: 'agent' | 'prometheus' | 'web' | 'container';
   readonly text: string;
 }
 
@@ -43,6 +43,7 @@ export function codeBlocks(path: string): readonly CodeBlock[] {
 
 function kindOf(firstLine: string): CodeBlock['kind'] {
   if (firstLine.startsWith('# prometheus.yml')) return 'prometheus';
+  if (firstLine.startsWith('# container of a pod')) return 'container';
   return firstLine.startsWith('# web.yml') ? 'web' : 'agent';
 }
 
