@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OTLP_PROTOCOLS } from '../../exporters/otlp/settings.ts';
 import type { OtlpProtocol } from '../../exporters/otlp/settings.ts';
@@ -37,19 +38,28 @@ describe('a stream on stdin becomes OTLP at a real Collector', () => {
 
   it.each(FIXTURE_NAMES)('%s: every series and value of every record', async (name) => {
     const { records, bytes } = fixture(name);
-    const received = await exportThroughAgent(bytes, { program: 'sources', protocol: 'http/protobuf' });
-    expect(receivedSeries(received)).toEqual(expectedSeries(records));
+    const expected = expectedSeries(records);
+    const received = await exportThroughAgent(bytes, { program: 'sources', protocol: 'http/protobuf' }, expected);
+    expect(receivedSeries(received)).toEqual(expected);
     expect(faultsOf(received)).toEqual([]);
   });
 
   it.each(RUNS)('the $program over $protocol: $recording.name', async ({ recording, ...run }) => {
-    const received = await exportThroughAgent(recording.bytes, run);
-    expect(receivedSeries(received)).toEqual(expectedSeries(recording.records));
+    const expected = expectedSeries(recording.records);
+    const received = await exportThroughAgent(recording.bytes, run, expected);
+    expect(receivedSeries(received)).toEqual(expected);
     expect(faultsOf(received)).toEqual([]);
   });
 
-  /** Feeds the whole recording, waits for the agent's clean end, and returns what the Collector wrote of this run. */
-  async function exportThroughAgent(bytes: Uint8Array, { program, protocol, compression }: Run): Promise<FlatPoint[]> {
+  /**
+   * Feeds the whole recording, waits for the agent's clean end, and returns what the Collector wrote of this run: as soon as that is what is
+   * expected, else what is there after a while.
+   */
+  async function exportThroughAgent(
+    bytes: Uint8Array,
+    { program, protocol, compression }: Run,
+    expected: ReturnType<typeof expectedSeries>,
+  ): Promise<FlatPoint[]> {
     runs += 1;
     const run = `run-${runs}`;
     const endpoint = protocol === 'grpc' ? collector.grpcEndpoint : collector.httpEndpoint;
@@ -63,14 +73,13 @@ describe('a stream on stdin becomes OTLP at a real Collector', () => {
     agent.feedAndEnd(bytes);
     await agent.process.endsWith(0);
     const isOurs = (point: FlatPoint): boolean => point.resource['test.run'] === run;
-    // The file exporter writes a moment later; the count settles when everything is there.
-    let before = -1;
-    const points = await collector.receives('all of the run', (all) => {
-      const count = all.filter(isOurs).length;
-      const isSettled = count > 0 && count === before;
-      before = count;
-      return isSettled;
-    });
-    return points.filter(isOurs);
+    // The file exporter writes a moment later, in several steps.
+    let ours: FlatPoint[] = [];
+    const isComplete = (all: readonly FlatPoint[]): boolean => {
+      ours = all.filter(isOurs);
+      return isDeepStrictEqual(receivedSeries(ours), expected);
+    };
+    await collector.receives('all of the run', isComplete).catch(() => {});
+    return ours;
   }
 });

@@ -58,6 +58,6 @@ describe('--web.systemd-socket', () => {
   it('does not go together with addresses', async () => {
     await using agent = new AgentProcess([...ARGUMENTS, '--web.listen-address', '127.0.0.1:0']);
     await agent.process.endsWith(78);
-    expect(agent.process.stderr).toContain('exporters.prometheus.systemd_socket: cannot go together with listen');
+    expect(agent.process.stderr).toContain('cannot go together with listen: systemd has the addresses');
   });
 });
