@@ -59,7 +59,7 @@ export function loadAgentConfig(
   return [{ path: flags['--source'] === undefined ? 'source.spec' : '--source', message: reason }];
 }
 
-/** What the logger reads for each line; a reload changes it. */
+/** Settings that the logger reads for each line; a reload changes them. */
 export interface LogSettings extends LoggerOptions {
   verbosity: number;
   format: LogFormat;

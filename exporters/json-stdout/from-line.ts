@@ -1,3 +1,5 @@
+import { isJsonObject } from '../../src/json-object.ts';
+import type { JsonObject } from '../../src/json-object.ts';
 import { RUNTIME_GROUPS, SYSTEM_GROUPS } from '../../src/readings.ts';
 import type { Report } from '../../src/report.ts';
 import type { Selection } from '../../src/selection.ts';
@@ -10,8 +12,6 @@ declare global {
     parse(text: string, reviver: (name: string, value: unknown, context: { readonly source?: string }) => unknown): unknown;
   }
 }
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 const RUNTIME_GROUP_NAMES: ReadonlySet<string> = new Set(RUNTIME_GROUPS);
 const SYSTEM_GROUP_NAMES: ReadonlySet<string> = new Set(SYSTEM_GROUPS);
@@ -34,7 +34,7 @@ function exactDocument({ bytes, document }: StreamLine): JsonObject {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   if (!WIDE_NUMBER.test(text)) return document;
   const exact = JSON.parse(text, exactValue);
-  return isObject(exact) ? exact : document;
+  return isJsonObject(exact) ? exact : document;
 }
 
 /** A member named `__proto__` is left out here as it is when the line is parsed first. */
@@ -65,17 +65,17 @@ function filterRuntimes(entries: unknown, selection: Pick<Selection, 'runtimeGro
 }
 
 function filterRuntime(entry: unknown, selection: Pick<Selection, 'runtimeGroups'>): readonly unknown[] {
-  if (!isObject(entry) || typeof entry['pid'] !== 'number') return [entry];
+  if (!isJsonObject(entry) || typeof entry['pid'] !== 'number') return [entry];
   const tag = typeof entry['neuron_runtime_tag'] === 'string' ? entry['neuron_runtime_tag'] : '';
   const groups: ReadonlySet<string> | undefined = selection.runtimeGroups({ pid: entry['pid'], tag });
   if (groups === undefined) return [];
-  const report = isObject(entry['report']) ? without(entry['report'], RUNTIME_GROUP_NAMES, groups) : undefined;
+  const report = isJsonObject(entry['report']) ? without(entry['report'], RUNTIME_GROUP_NAMES, groups) : undefined;
   return [report === undefined ? entry : { ...entry, report }];
 }
 
 /** neuron-monitor prints null when no system group is configured. */
 function filterSystem(data: unknown, selection: Pick<Selection, 'systemGroups'>): { readonly data: JsonObject | null } | undefined {
-  if (!isObject(data)) return undefined;
+  if (!isJsonObject(data)) return undefined;
   const kept = without(data, SYSTEM_GROUP_NAMES, selection.systemGroups);
   if (kept === undefined) return undefined;
   return { data: selection.systemGroups.size === 0 && Object.keys(kept).length === 0 ? null : kept };
@@ -86,8 +86,4 @@ function without(object: JsonObject, known: ReadonlySet<string>, wanted: Readonl
   const entries = Object.entries(object);
   const kept = entries.filter(([name]) => !known.has(name) || wanted.has(name));
   return kept.length === entries.length ? undefined : Object.fromEntries(kept);
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../../src/json-object.ts';
 import { isFact, runtimeKey } from '../../src/readings.ts';
 import type {
   AnyGroupReading,
@@ -19,8 +20,6 @@ import type {
   VcpuUsage,
 } from '../../src/readings.ts';
 import type { Report } from '../../src/report.ts';
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /** The content of one report. */
 export interface ReportReadings {

@@ -1,3 +1,5 @@
+import { isJsonObject } from '../../src/json-object.ts';
+import type { JsonObject } from '../../src/json-object.ts';
 import type { RequestFormat } from '../delivery/request.ts';
 import { BYTES, ProtobufWriter } from '../wire/protobuf-writer.ts';
 import { protobufFields } from './protobuf-reader.ts';
@@ -78,11 +80,9 @@ const KEYS: readonly (readonly string[])[] = [
   ['dataPoints'],
 ];
 
-type JsonObject = Readonly<Record<string, unknown>>;
-
 function splitJson(body: Buffer): readonly Part[] | undefined {
   const document: unknown = JSON.parse(body.toString());
-  const parts = isObject(document) ? splitObject(document, 0) : undefined;
+  const parts = isJsonObject(document) ? splitObject(document, 0) : undefined;
   return parts?.map((part) => ({ body: Buffer.from(JSON.stringify(part)), points: countJson(part, 0) }));
 }
 
@@ -96,18 +96,14 @@ function splitObject(object: JsonObject, level: number): readonly JsonObject[] |
     const half = Math.ceil(children.length / 2);
     return [children.slice(0, half), children.slice(half)].map((chosen) => ({ ...object, [key]: chosen }));
   }
-  const parts = isObject(only) ? splitObject(only, level + 1) : undefined;
+  const parts = isJsonObject(only) ? splitObject(only, level + 1) : undefined;
   return parts?.map((part) => ({ ...object, [key]: Array.isArray(value) ? [part] : part }));
 }
 
 function countJson(value: unknown, level: number): number {
   const keys = KEYS[level];
   if (keys === undefined) return 1;
-  if (!isObject(value)) return 0;
+  if (!isJsonObject(value)) return 0;
   const children = keys.map((key) => value[key]).filter((child) => child !== undefined);
   return children.flat().reduce((sum: number, child) => sum + countJson(child, level + 1), 0);
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -24,7 +24,7 @@ import type {
 } from '../../src/readings.ts';
 import type { SourceFailure } from '../../src/source.ts';
 import { FieldReader, INDEX_KEY, Refusals, present } from './fields.ts';
-import type { JsonObject } from './fields.ts';
+import type { JsonObject } from '../../src/json-object.ts';
 
 /** The largest trn2 host has 128 physical cores, and a process holds at least one. */
 const MAX_RUNTIMES = 1024;

@@ -1,12 +1,8 @@
 import { AgentError } from '../../src/errors.ts';
+import { isJsonObject } from '../../src/json-object.ts';
+import type { JsonObject } from '../../src/json-object.ts';
 import type { MetricGroup, NumberMap } from '../../src/readings.ts';
 import type { SourceFailure } from '../../src/source.ts';
-
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** Keys of maps by core, device or vCPU. */
 export const INDEX_KEY = /^(?:0|[1-9]\d{0,5})$/;

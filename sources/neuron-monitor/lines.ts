@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { AgentError } from '../../src/errors.ts';
 import type { SourceFailure } from '../../src/source.ts';
-import { isJsonObject } from './fields.ts';
-import type { JsonObject } from './fields.ts';
+import { isJsonObject } from '../../src/json-object.ts';
+import type { JsonObject } from '../../src/json-object.ts';
 
 /**
  * Longest line accepted, without its line end. 32 processes on a trn1n.32xlarge make lines of 444,521 bytes; 128 processes that each list

@@ -7,7 +7,7 @@ import type { MetricGroup } from '../../src/readings.ts';
 import type { ReadingBatch, StreamSink, StreamState } from '../../src/source.ts';
 import { decodeRecord } from './decode.ts';
 import type { DecodedRecord } from './decode.ts';
-import type { JsonObject } from './fields.ts';
+import type { JsonObject } from '../../src/json-object.ts';
 import { LineSplitter, MAX_LINE_BYTES, parseLine } from './lines.ts';
 import type { LineEvent } from './lines.ts';
 import { LivingRuntimes, StreamPeriods } from './living-runtimes.ts';

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { isJsonObject } from '../../sources/neuron-monitor/fields.ts';
-import type { JsonObject } from '../../sources/neuron-monitor/fields.ts';
+import { isJsonObject } from '../../src/json-object.ts';
+import type { JsonObject } from '../../src/json-object.ts';
 import { flatten } from '../support/metrics.ts';
 import type { FlatPoint } from '../support/metrics.ts';
 import { Replay } from '../support/replay.ts';
